@@ -1,0 +1,1 @@
+//! Sources, politeness, fetching, extraction and ingest of image-text pairs.

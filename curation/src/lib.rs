@@ -1,0 +1,1 @@
+//! Query list, matching, the cap, filters, duplicates, balancing, selection.

@@ -1,0 +1,59 @@
+//! The one form in which captions are stored, matched and hashed.
+
+use unicode_normalization::UnicodeNormalization;
+
+/// The longest caption kept, in characters; what follows is cut off.
+pub const MAX_CAPTION_CHARS: usize = 1000;
+
+/// Brings `raw` into diptych's caption form: HTML entities decoded, control characters to blanks, NFC, runs of
+/// white space to one blank, trimmed, at most [`MAX_CAPTION_CHARS`] characters.
+///
+/// Idempotent except for entities that decode to entities (`&amp;amp;`), as in HTML itself.
+pub fn clean_caption(raw: &str) -> String {
+    // A caption needs no more than this many bytes of input: the longest entity takes 33 bytes for one character.
+    let raw = &raw[..raw.floor_char_boundary(MAX_CAPTION_CHARS * 64)];
+    let decoded = html_escape::decode_html_entities(raw);
+    let mut out = String::with_capacity(decoded.len().min(4 * MAX_CAPTION_CHARS));
+    let mut chars = 0;
+    let mut blank = false;
+    for c in decoded.nfc() {
+        if c.is_whitespace() || c.is_control() {
+            blank = chars > 0;
+            continue;
+        }
+        if chars + usize::from(blank) >= MAX_CAPTION_CHARS {
+            break;
+        }
+        if std::mem::take(&mut blank) {
+            out.push(' ');
+            chars += 1;
+        }
+        out.push(c);
+        chars += 1;
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn entities_controls_and_blanks() {
+        assert_eq!(clean_caption("  a\u{0}red \n\t &amp; blue&nbsp;cat "), "a red & blue cat");
+        assert_eq!(clean_caption("e\u{301}"), "é");
+        assert_eq!(clean_caption("   "), "");
+    }
+
+    proptest! {
+        #[test]
+        fn short_trimmed_and_single_blanks(raw in "\\PC{0,300}|[ a&;#x0-9\\n]{0,2000}") {
+            let caption = clean_caption(&raw);
+            prop_assert!(caption.chars().count() <= MAX_CAPTION_CHARS);
+            prop_assert_eq!(caption.trim(), &caption);
+            prop_assert!(!caption.contains("  "));
+            prop_assert!(!caption.chars().any(char::is_control));
+        }
+    }
+}

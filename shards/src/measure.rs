@@ -1,0 +1,121 @@
+//! What is measured of a picture once, at ingest, while its pixels are at hand.
+
+use crate::resize_exact;
+use image::RgbImage;
+
+/// Sides of the colour thumbnail in pixels.
+pub const THUMBNAIL_SIDE: u32 = 8;
+/// Sides of the grey picture whose cosine transform gives the perceptual hash.
+const HASH_SIDE: usize = 32;
+
+/// The measures of one decoded picture, before it is resized for storage.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Measures {
+    /// See [`pixel_hash`].
+    pub pixel_hash: String,
+    /// See [`perceptual_hash`].
+    pub perceptual_hash: u64,
+    /// See [`thumbnail`].
+    pub thumbnail: Vec<u8>,
+    /// See [`flatness`].
+    pub flatness: f32,
+}
+
+impl Measures {
+    /// Takes all measures.
+    pub fn of(pixels: &RgbImage) -> Self {
+        Measures {
+            pixel_hash: pixel_hash(pixels),
+            perceptual_hash: perceptual_hash(pixels),
+            thumbnail: thumbnail(pixels),
+            flatness: flatness(pixels),
+        }
+    }
+}
+
+/// First 16 bytes, in hex, of BLAKE3(width, height, RGB bytes): equal for copies that decode to the same pixels.
+pub fn pixel_hash(pixels: &RgbImage) -> String {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&pixels.width().to_le_bytes()).update(&pixels.height().to_le_bytes()).update(pixels.as_raw());
+    hasher.finalize().to_hex()[..32].to_string()
+}
+
+/// 64-bit perceptual hash: the signs, against their median, of the 8 x 8 lowest cosine frequencies of the grey picture
+/// at 32 x 32. Copies re-encoded, resized or brightened differ in few bits; colour alone is not seen, which is why
+/// [`thumbnail`] stands beside it.
+pub fn perceptual_hash(pixels: &RgbImage) -> u64 {
+    let small = resize_exact(pixels, HASH_SIDE as u32, HASH_SIDE as u32);
+    let grey: Vec<f32> = small.pixels().map(|p| 0.299 * f32::from(p[0]) + 0.587 * f32::from(p[1]) + 0.114 * f32::from(p[2])).collect();
+    // Frequencies 1 to 8 in both directions: the constant one carries brightness only.
+    let wave: Vec<[f32; HASH_SIDE]> =
+        (1..=8).map(|k| std::array::from_fn(|x| (std::f32::consts::PI * k as f32 * (x as f32 + 0.5) / HASH_SIDE as f32).cos())).collect();
+    let rows: Vec<[f32; 8]> = grey
+        .chunks_exact(HASH_SIDE)
+        .map(|row| std::array::from_fn(|k| row.iter().zip(&wave[k]).map(|(value, wave)| value * wave).sum()))
+        .collect();
+    let mut coefficients = [0.0; 64];
+    for (i, coefficient) in coefficients.iter_mut().enumerate() {
+        *coefficient = rows.iter().zip(&wave[i / 8]).map(|(row, wave)| row[i % 8] * wave).sum::<f32>();
+    }
+    let mut sorted = coefficients;
+    sorted.sort_by(f32::total_cmp);
+    let median = (sorted[31] + sorted[32]) / 2.0;
+    coefficients.iter().enumerate().fold(0, |hash, (i, &coefficient)| hash | u64::from(coefficient > median) << i)
+}
+
+/// 8 x 8 RGB average colours, row by row, 192 bytes.
+pub fn thumbnail(pixels: &RgbImage) -> Vec<u8> {
+    resize_exact(pixels, THUMBNAIL_SIDE, THUMBNAIL_SIDE).into_raw()
+}
+
+/// Share of pixels (0 to 1) whose colour, at 4 bits a channel, is the most frequent one: 1 for a blank picture.
+pub fn flatness(pixels: &RgbImage) -> f32 {
+    let mut counts = vec![0u32; 1 << 12];
+    for pixel in pixels.pixels() {
+        counts[usize::from(pixel[0] >> 4) << 8 | usize::from(pixel[1] >> 4) << 4 | usize::from(pixel[2] >> 4)] += 1;
+    }
+    let most = counts.iter().copied().max().unwrap_or(0);
+    most as f32 / (pixels.width() * pixels.height()).max(1) as f32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Limits, decode, encode_jpeg};
+    use image::Rgb;
+
+    /// A picture of soft blobs, different for each seed.
+    fn blobs(seed: u32, side: u32) -> RgbImage {
+        let seed = seed as f32;
+        RgbImage::from_fn(side, side, |x, y| {
+            let (x, y) = (x as f32 / side as f32, y as f32 / side as f32);
+            let wave = |a: f32, b: f32| (127.0 + 120.0 * ((x * a + seed * 1.7).sin() * (y * b + seed * 2.3).cos())) as u8;
+            Rgb([wave(9.0 + seed, 7.0), wave(5.0, 11.0 - seed), wave(8.0, 6.0 + seed)])
+        })
+    }
+
+    #[test]
+    fn copies_stay_near_and_others_far() {
+        let original = blobs(1, 256);
+        let hash = perceptual_hash(&original);
+        let distance = |other: &RgbImage| (perceptual_hash(other) ^ hash).count_ones();
+        let again = decode(&encode_jpeg(&original, 60).expect("encoded"), &Limits::default()).expect("decoded").pixels;
+        assert!(distance(&again) <= 4);
+        assert!(distance(&resize_exact(&original, 140, 140)) <= 4);
+        let mut bright = original.clone();
+        bright.as_mut().iter_mut().for_each(|value| *value = value.saturating_add(15));
+        assert!(distance(&bright) <= 6);
+        for seed in 2..8 {
+            assert!(distance(&blobs(seed, 256)) > 10, "seed {seed}");
+        }
+        assert_ne!(pixel_hash(&original), pixel_hash(&again));
+        assert_eq!(pixel_hash(&original), pixel_hash(&original.clone()));
+    }
+
+    #[test]
+    fn flatness_runs_from_noise_to_blank() {
+        assert_eq!(flatness(&RgbImage::new(20, 20)), 1.0);
+        assert!(flatness(&blobs(1, 64)) < 0.2);
+        assert_eq!(thumbnail(&blobs(1, 64)).len(), 192);
+    }
+}

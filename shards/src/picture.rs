@@ -1,0 +1,203 @@
+//! Decoding and encoding pictures that strangers sent: every size is capped before memory is taken.
+
+use image::metadata::Orientation;
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbImage};
+use std::io::Cursor;
+
+/// A picture format that diptych accepts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// JPEG, all kinds.
+    Jpeg,
+    /// PNG.
+    Png,
+    /// WebP.
+    WebP,
+    /// GIF; its first frame counts.
+    Gif,
+}
+
+impl Format {
+    /// The tar member's suffix.
+    pub fn suffix(self) -> &'static str {
+        match self {
+            Format::Jpeg => "jpg",
+            Format::Png => "png",
+            Format::WebP => "webp",
+            Format::Gif => "gif",
+        }
+    }
+}
+
+/// What a picture may cost at most.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Largest width and height in pixels.
+    pub max_side: u32,
+    /// Largest number of pixels.
+    pub max_pixels: u64,
+}
+
+impl Default for Limits {
+    /// 16,384 pixels a side and 64 megapixels: above what cameras of this decade send, 192 MiB decoded.
+    fn default() -> Self {
+        Limits { max_side: 16_384, max_pixels: 1 << 26 }
+    }
+}
+
+/// Why bytes are not a usable picture.
+#[derive(Debug, thiserror::Error)]
+pub enum PictureError {
+    /// The bytes begin like none of the accepted formats.
+    #[error("not a JPEG, PNG, WebP or GIF picture")]
+    Unknown,
+    /// The header announces more pixels than the limits allow.
+    #[error("{width} x {height} pixels exceed the limit of {max_side} a side and {max_pixels} in all")]
+    TooLarge {
+        /// Announced width.
+        width: u32,
+        /// Announced height.
+        height: u32,
+        /// The limit on a side.
+        max_side: u32,
+        /// The limit on pixels.
+        max_pixels: u64,
+    },
+    /// The picture is cut off or broken.
+    #[error("damaged picture: {0}")]
+    Damaged(String),
+}
+
+/// A decoded picture: 8-bit RGB, upright, transparency laid over white.
+#[derive(Clone, Debug)]
+pub struct Picture {
+    /// The pixels.
+    pub pixels: RgbImage,
+    /// The format it came in.
+    pub format: Format,
+}
+
+/// Decodes `bytes` by what they are, whatever their name or header claims. EXIF orientation is applied, transparency is
+/// laid over white as img2dataset does, an animation gives its first frame.
+///
+/// # Errors
+/// See [`PictureError`].
+pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture, PictureError> {
+    let damaged = |error: image::ImageError| PictureError::Damaged(error.to_string());
+    let mut reader =
+        ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|error| PictureError::Damaged(error.to_string()))?;
+    let format = match reader.format() {
+        Some(ImageFormat::Jpeg) => Format::Jpeg,
+        Some(ImageFormat::Png) => Format::Png,
+        Some(ImageFormat::WebP) => Format::WebP,
+        Some(ImageFormat::Gif) => Format::Gif,
+        _ => return Err(PictureError::Unknown),
+    };
+    let mut caps = image::Limits::default();
+    // The decoder's own buffers: 16-bit RGBA is the widest of them.
+    caps.max_alloc = Some(limits.max_pixels * 8 + (64 << 20));
+    reader.limits(caps);
+    let mut decoder = reader.into_decoder().map_err(damaged)?;
+    let (width, height) = decoder.dimensions();
+    if width.max(height) > limits.max_side || u64::from(width) * u64::from(height) > limits.max_pixels {
+        return Err(PictureError::TooLarge { width, height, max_side: limits.max_side, max_pixels: limits.max_pixels });
+    }
+    if width == 0 || height == 0 {
+        return Err(PictureError::Damaged("no pixels".to_string()));
+    }
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let mut picture = DynamicImage::from_decoder(decoder).map_err(damaged)?;
+    picture.apply_orientation(orientation);
+    Ok(Picture { pixels: flatten(picture), format })
+}
+
+/// Lays transparency over white and brings every layout to 8-bit RGB.
+fn flatten(picture: DynamicImage) -> RgbImage {
+    if let DynamicImage::ImageRgb8(pixels) = picture {
+        return pixels;
+    }
+    if !picture.color().has_alpha() {
+        return picture.into_rgb8();
+    }
+    let pixels = picture.into_rgba8();
+    let mut out = RgbImage::new(pixels.width(), pixels.height());
+    for (to, from) in out.pixels_mut().zip(pixels.pixels()) {
+        let alpha = u32::from(from[3]);
+        for channel in 0..3 {
+            to[channel] = ((u32::from(from[channel]) * alpha + 255 * (255 - alpha) + 127) / 255) as u8;
+        }
+    }
+    out
+}
+
+/// Encodes as baseline JPEG, 4:2:0, at `quality` (1 to 100).
+///
+/// # Errors
+/// When a side exceeds JPEG's 65,535 pixels.
+pub fn encode_jpeg(pixels: &RgbImage, quality: u8) -> Result<Vec<u8>, PictureError> {
+    let too_large = || PictureError::TooLarge { width: pixels.width(), height: pixels.height(), max_side: 65_535, max_pixels: u64::MAX };
+    let (width, height) =
+        (u16::try_from(pixels.width()).map_err(|_| too_large())?, u16::try_from(pixels.height()).map_err(|_| too_large())?);
+    let mut bytes = Vec::new();
+    let mut encoder = jpeg_encoder::Encoder::new(&mut bytes, quality);
+    encoder.set_sampling_factor(jpeg_encoder::SamplingFactor::F_2_2);
+    encoder
+        .encode(pixels.as_raw(), width, height, jpeg_encoder::ColorType::Rgb)
+        .map_err(|error| PictureError::Damaged(error.to_string()))?;
+    Ok(bytes)
+}
+
+/// Encodes as PNG, for reports.
+///
+/// # Errors
+/// `Damaged` when the encoder refuses, such as a picture without pixels.
+pub fn png_bytes(pixels: &RgbImage) -> Result<Vec<u8>, PictureError> {
+    let mut bytes = Cursor::new(Vec::new());
+    pixels.write_to(&mut bytes, ImageFormat::Png).map_err(|error| PictureError::Damaged(error.to_string()))?;
+    Ok(bytes.into_inner())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::{Rgb, RgbaImage};
+
+    fn gradient(width: u32, height: u32) -> RgbImage {
+        RgbImage::from_fn(width, height, |x, y| Rgb([(x * 255 / width) as u8, (y * 255 / height) as u8, 128]))
+    }
+
+    #[test]
+    fn jpeg_comes_back_nearly_the_same() {
+        let pixels = gradient(64, 48);
+        let bytes = encode_jpeg(&pixels, 95).expect("encoded");
+        let picture = decode(&bytes, &Limits::default()).expect("decoded");
+        assert_eq!((picture.format, picture.pixels.dimensions()), (Format::Jpeg, (64, 48)));
+        let worst = picture.pixels.as_raw().iter().zip(pixels.as_raw()).map(|(a, b)| a.abs_diff(*b)).max();
+        assert!(worst < Some(16), "{worst:?}");
+    }
+
+    #[test]
+    fn transparency_is_laid_over_white() {
+        let mut bytes = Cursor::new(Vec::new());
+        RgbaImage::from_pixel(2, 2, image::Rgba([0, 0, 0, 0])).write_to(&mut bytes, ImageFormat::Png).expect("encoded");
+        assert_eq!(decode(bytes.get_ref(), &Limits::default()).expect("decoded").pixels.get_pixel(0, 0), &Rgb([255; 3]));
+    }
+
+    #[test]
+    fn caps_come_before_memory() {
+        let bytes = png_bytes(&gradient(300, 10)).expect("encoded");
+        let error = decode(&bytes, &Limits { max_side: 200, max_pixels: 1 << 20 }).expect_err("refused");
+        assert!(matches!(error, PictureError::TooLarge { width: 300, .. }));
+    }
+
+    #[test]
+    fn junk_and_cut_pictures_are_refused() {
+        let limits = Limits::default();
+        assert!(matches!(decode(b"<html>no picture</html>", &limits), Err(PictureError::Unknown)));
+        assert!(decode(&[], &limits).is_err());
+        let png = png_bytes(&gradient(64, 64)).expect("encoded");
+        for cut in [10, 40, png.len() / 2] {
+            assert!(decode(&png[..cut], &limits).is_err(), "cut at {cut}");
+        }
+    }
+}

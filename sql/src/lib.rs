@@ -1,0 +1,1 @@
+//! The catalogue of a corpus, and SQL over everything in it.

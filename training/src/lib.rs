@@ -1,0 +1,1 @@
+//! CLIP models, tokenizer, loader, trainer and evaluation.
