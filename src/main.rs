@@ -1,2 +1,52 @@
-//! diptych.
-fn main() {}
+//! The `diptych` program: flags, configuration, progress, one short file per subcommand, wiring of the rooms.
+
+mod cli;
+mod config;
+mod crawl;
+mod curate;
+mod demo;
+mod eval;
+mod failure;
+mod progress;
+mod report;
+mod shard;
+mod sql;
+mod status;
+mod train;
+mod wordlist;
+
+use clap::Parser;
+use cli::{Cli, Command, Eval};
+use failure::Failure;
+use std::path::Path;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::try_from_env("DIPTYCH_LOG").unwrap_or_else(|_| "warn".into()))
+        .with_writer(std::io::stderr)
+        .init();
+    let args = match config::with_config(std::env::args_os().collect(), Path::new("diptych.toml")) {
+        Ok(args) => args,
+        Err(message) => return Failure::Usage(message).report(),
+    };
+    match run(Cli::parse_from(args).command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn run(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Wordlist(flags) => wordlist::run(&flags),
+        Command::Crawl(flags) => crawl::run(&flags),
+        Command::Curate(flags) => curate::run(&flags),
+        Command::Shard(flags) => shard::run(&flags),
+        Command::Import(flags) => shard::import(&flags),
+        Command::Train(flags) => train::run(&flags),
+        Command::Eval(Eval::ZeroShot(flags)) => eval::zero_shot(&flags),
+        Command::Sql(flags) => sql::run(&flags),
+        Command::Status(flags) => status::run(&flags),
+        Command::Demo(flags) => demo::run(&flags),
+    }
+}

@@ -1,0 +1,73 @@
+# diptych for people: each target takes the program's flags as variables, such as `make train MODEL=ViT-B-32 EPOCHS=32`.
+# Everything is .PHONY: some targets are folders too, and the program itself knows what is done.
+.PHONY: help setup build demo wordlist crawl curate shards train eval sql status test lint bench interop real-run
+
+CACHE := $(or $(DIPTYCH_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/diptych)
+export LIBTORCH ?= $(CACHE)/libtorch-2.11.0/link
+export CARGO_TARGET_DIR ?= $(CURDIR)/target
+DIPTYCH := $(CARGO_TARGET_DIR)/release/diptych
+
+CORPUS ?= corpus
+SELECTION ?= default
+SHARDS ?= $(CORPUS)-shards
+RUNS ?= runs
+RUN ?= $(RUNS)/first
+# flag NAME,VARIABLE: `--name value` when the variable is set.
+flag = $(if $($(2)),--$(1) '$($(2))')
+# flags NAME,VARIABLE: the flag once for each word of the variable.
+flags = $(foreach word,$($(2)),--$(1) '$(word)')
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: ## Check the tools, fetch libtorch and the tokenizer's merges (once, outside the tree)
+	@missing=; command -v cargo >/dev/null || missing="$$missing rust"; command -v c++ >/dev/null || missing="$$missing c++"; \
+	python3 -m pip --version >/dev/null 2>&1 || missing="$$missing pip"; \
+	if [ -n "$$missing" ]; then echo "diptych needs:$$missing" >&2; \
+	echo "on Debian or Ubuntu:  apt-get install -y build-essential python3-pip curl && curl -sSf https://sh.rustup.rs | sh -s -- -y" >&2; exit 1; fi
+	@[ -e "$(LIBTORCH)/lib/libtorch_cpu.so" ] || ./training/libtorch.sh >/dev/null
+	@./training/merges.sh >/dev/null
+
+build: setup ## Build the program (about ten minutes the first time on two cores)
+	@cargo build --release --bin diptych
+
+demo: build ## Run every stage on a small web of the program's own and write a report (OUT=demo-out SEED=1)
+	@$(DIPTYCH) demo $(call flag,out,OUT) $(call flag,seed,SEED)
+
+wordlist: build ## Query list from Wikipedia dumps (DUMP='a.xml.bz2 ...' MIN_COUNT=100 LIMIT=500000 ADD=names.txt OUT=queries.parquet)
+	@$(DIPTYCH) wordlist $(call flags,dump,DUMP) $(call flag,min-count,MIN_COUNT) $(call flag,limit,LIMIT) $(call flags,add,ADD) $(call flag,out,OUT)
+
+crawl: build ## Collect pairs (SOURCE='web:URL urls:FILE' QUERIES=queries.parquet CONTACT=you@example.org PER_QUERY=20000 CORPUS=corpus)
+	@$(DIPTYCH) crawl --corpus '$(CORPUS)' $(call flags,source,SOURCE) $(call flag,queries,QUERIES) $(call flag,contact,CONTACT) \
+	  $(call flag,per-query,PER_QUERY) $(call flag,image-size,IMAGE_SIZE) $(call flag,resize-mode,RESIZE_MODE) $(call flag,limit,LIMIT) \
+	  $(call flag,host-connections,HOST_CONNECTIONS) $(call flag,host-rate,HOST_RATE) $(if $(ALLOW_PRIVATE),--allow-private)
+
+curate: build ## Filter, find duplicates, balance (CORPUS=corpus SELECTION=default PER_QUERY=20000)
+	@$(DIPTYCH) curate --corpus '$(CORPUS)' --name '$(SELECTION)' $(call flag,per-query,PER_QUERY) $(call flags,without,WITHOUT)
+
+shards: curate ## Shuffled training shards from the selection (SHARDS=corpus-shards HOLDOUT=0.05)
+	@$(DIPTYCH) shard --manifest '$(CORPUS)/selection/$(SELECTION)/manifest.parquet' --out '$(SHARDS)' $(call flag,holdout,HOLDOUT)
+
+train: $(if $(MANIFEST),build,shards) ## Train CLIP on the shards (MODEL=ViT-B-32 EPOCHS=32 BATCH_SIZE=256 RUN=runs/first)
+	@$(DIPTYCH) train --manifest '$(or $(MANIFEST),$(SHARDS)/manifest.parquet)' --out '$(RUN)' --resume $(call flag,model,MODEL) \
+	  $(call flag,epochs,EPOCHS) $(call flag,batch-size,BATCH_SIZE) $(call flag,lr,LR) $(call flag,precision,PRECISION)
+
+eval: build ## Zero-shot accuracy of the run (RUN=runs/first MANIFEST=... SPLIT=val TEMPLATES=simple)
+	@$(DIPTYCH) eval zero-shot --checkpoint '$(RUN)' --manifest '$(or $(MANIFEST),$(SHARDS)/manifest.parquet)' \
+	  $(call flag,split,SPLIT) $(call flag,templates,TEMPLATES) $(call flag,out,OUT)
+
+sql: build ## Ask the corpus questions (SQL='select ...' or an interactive prompt)
+	@$(DIPTYCH) sql --corpus '$(CORPUS)' --runs '$(RUNS)' $(if $(SQL),-c "$(SQL)")
+
+status: build ## What is done, what is left, and which device would train
+	@$(DIPTYCH) status --corpus '$(CORPUS)' --runs '$(RUNS)'
+
+test: setup ## Run all tests
+	@cargo test --release --workspace
+
+lint: setup ## Check formatting and clippy's warnings
+	@cargo fmt --all --check
+	@cargo clippy --release --workspace --all-targets -- -D warnings
+
+real-run: build ## The whole line on real data (DATA=folder with cifar10.tar.xz, photos.tar, enwiki-excerpt.xml.bz2; needs nginx)
+	@benches/real-run.sh '$(DATA)' '$(DIPTYCH)' $(OUT)

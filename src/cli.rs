@@ -1,0 +1,309 @@
+//! The flags of every subcommand, with unit, default and meaning: what is typed in, before anything touches the world.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Builds image-text corpora from the web and trains and evaluates CLIP models on them.
+///
+/// The line runs `wordlist`, `crawl`, `curate`, `shard`, `train`, `eval`; each stage reads the files of the one before, and
+/// `sql` reads them all. Flags may also stand in `diptych.toml` in the current folder, by the same names in one table per
+/// subcommand; flags on the command line win. Data goes to stdout, talk to stderr. Exit status: 0 done, 1 failed, 2 wrong
+/// usage.
+#[derive(Parser, Debug)]
+#[command(name = "diptych", version, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// A stage or a question.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Make the query list from Wikipedia dumps: every frequent word, with its count
+    Wordlist(Wordlist),
+    /// Collect image-text pairs that match the query list, at most so many per query
+    Crawl(Crawl),
+    /// Select from the pool: filters, duplicates, balance; writes a manifest and a reason for every pair
+    Curate(Curate),
+    /// Write a manifest's samples as shuffled WebDataset shards
+    Shard(Shard),
+    /// Turn another dataset into a manifest (folder:DIR with class folders, tar:PATH with WebDataset tars)
+    Import(Import),
+    /// Train a CLIP model on manifests
+    Train(Train),
+    /// Evaluate a trained model
+    #[command(subcommand)]
+    Eval(Eval),
+    /// Ask questions of a corpus and its runs in SQL, read-only
+    Sql(Sql),
+    /// Say what is done and what is left, and which device would train
+    Status(Status),
+    /// Run every stage on a small web that the program generates and serves on loopback; ends in a report
+    Demo(Demo),
+}
+
+/// Flags of `wordlist`.
+#[derive(Args, Debug)]
+pub struct Wordlist {
+    /// MediaWiki XML dump, .xml or .xml.bz2; may be given several times
+    #[arg(long, required = true, value_name = "FILE")]
+    pub dump: Vec<PathBuf>,
+    /// Keep words that occur at least this often (the paper's 100)
+    #[arg(long, default_value_t = 100, value_name = "N")]
+    pub min_count: u64,
+    /// Keep at most this many queries, the most frequent first
+    #[arg(long, default_value_t = 500_000, value_name = "N")]
+    pub limit: usize,
+    /// Text file with one query per line, taken whatever its count; may be given several times
+    #[arg(long, value_name = "FILE")]
+    pub add: Vec<PathBuf>,
+    /// Where the list goes
+    #[arg(long, default_value = "queries.parquet", value_name = "FILE")]
+    pub out: PathBuf,
+}
+
+/// Flags of `crawl`.
+#[derive(Args, Debug)]
+pub struct Crawl {
+    /// Corpus folder; made when it is not there
+    #[arg(long, default_value = "corpus", value_name = "DIR")]
+    pub corpus: PathBuf,
+    /// Query list; kept in the corpus, so later calls may leave it out. Without a list every captioned pair is taken
+    #[arg(long, value_name = "FILE")]
+    pub queries: Option<PathBuf>,
+    /// web:URL follows links from a seed; urls:FILE reads a list (Parquet, CSV, TSV, JSON lines) with URL and caption columns
+    #[arg(long, required = true, value_name = "KIND:WHERE")]
+    pub source: Vec<String>,
+    /// Pairs per query after curation; the crawl fetches 1.5 times as many, for what filters will drop [default: 20000]
+    #[arg(long, value_name = "N")]
+    pub per_query: Option<u64>,
+    /// Side to which stored images are reduced, in pixels [default: 256]
+    #[arg(long, value_name = "PIXELS")]
+    pub image_size: Option<u32>,
+    /// no, keep_ratio, keep_ratio_largest, center_crop or border, as img2dataset names them [default: keep_ratio]
+    #[arg(long, value_name = "MODE")]
+    pub resize_mode: Option<shards::ResizeMode>,
+    /// Seed of the random choices of the cap [default: 1]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Mail address or web page of who crawls, sent with every request; required for addresses that are not private
+    #[arg(long, value_name = "ADDRESS")]
+    pub contact: Option<String>,
+    /// Allow loopback and private addresses
+    #[arg(long)]
+    pub allow_private: bool,
+    /// Connections per host at a time, 0 = unlimited
+    #[arg(long, default_value_t = 4, value_name = "N")]
+    pub host_connections: usize,
+    /// Requests per second to one host, 0 = unlimited
+    #[arg(long, default_value_t = 10.0, value_name = "X")]
+    pub host_rate: f64,
+    /// Fetches in flight over all hosts
+    #[arg(long, default_value_t = 256, value_name = "N")]
+    pub concurrency: usize,
+    /// Links followed from a seed
+    #[arg(long, default_value_t = 20, value_name = "N")]
+    pub max_depth: u32,
+    /// Stop each source after this many pages (web) or rows (lists)
+    #[arg(long, value_name = "N")]
+    pub limit: Option<u64>,
+}
+
+/// Flags of `curate`.
+#[derive(Args, Debug)]
+pub struct Curate {
+    /// Corpus folder
+    #[arg(long, default_value = "corpus", value_name = "DIR")]
+    pub corpus: PathBuf,
+    /// Name of the selection; written to selection/NAME in the corpus
+    #[arg(long, default_value = "default", value_name = "NAME")]
+    pub name: String,
+    /// Pairs per query, 0 = unlimited [default: what the crawl was given]
+    #[arg(long, value_name = "N")]
+    pub per_query: Option<u64>,
+    /// Leave a rule out, by its name in the reasons (min-side, aspect, caption-repeated, flat, near-duplicate, ...); repeatable
+    #[arg(long, value_name = "RULE")]
+    pub without: Vec<String>,
+}
+
+/// Flags of `shard`.
+#[derive(Args, Debug)]
+pub struct Shard {
+    /// Manifest to read
+    #[arg(long, value_name = "FILE")]
+    pub manifest: PathBuf,
+    /// Folder for the shards; appears when they are whole
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// Share of groups of duplicates to hold out as split `val`, 0 to 1
+    #[arg(long, default_value_t = 0.0, value_name = "F")]
+    pub holdout: f64,
+    /// Seed of the order and of the holdout
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub seed: u64,
+    /// Samples per shard
+    #[arg(long, default_value_t = 10_000, value_name = "N")]
+    pub shard_samples: u64,
+}
+
+/// Flags of `import`.
+#[derive(Args, Debug)]
+pub struct Import {
+    /// folder:DIR or tar:PATH
+    #[arg(value_name = "KIND:WHERE")]
+    pub from: String,
+    /// Folder for the manifest
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+}
+
+/// Numbers that the model computes with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Precision {
+    /// 32-bit floats throughout.
+    Fp32,
+    /// Matrix products and convolutions in bfloat16, weights and sums in 32 bits.
+    Bf16,
+    /// Matrix products and convolutions in half precision.
+    Fp16,
+}
+
+/// Flags of `train`.
+#[derive(Args, Debug)]
+pub struct Train {
+    /// Manifest whose split `train` is used; may be given several times
+    #[arg(long, required = true, value_name = "FILE")]
+    pub manifest: Vec<PathBuf>,
+    /// Model by name, or a JSON file of its shape [default: ViT-B-32 on a GPU, small-resnet on a CPU]
+    #[arg(long, value_name = "NAME")]
+    pub model: Option<String>,
+    /// Side of the images that the model sees, in pixels [default: the model's]
+    #[arg(long, value_name = "PIXELS")]
+    pub image_size: Option<i64>,
+    /// Folder of the run
+    #[arg(long, default_value = "runs/first", value_name = "DIR")]
+    pub out: PathBuf,
+    /// Passes over the training split
+    #[arg(long, default_value_t = 32.0, value_name = "X")]
+    pub epochs: f64,
+    /// Pairs contrasted with each other in a step
+    #[arg(long, default_value_t = 256, value_name = "N")]
+    pub batch_size: usize,
+    /// Highest learning rate
+    #[arg(long, default_value_t = 5e-4, value_name = "X")]
+    pub lr: f64,
+    /// Steps over which the rate rises from 0 [default: 2000, at most a tenth of all steps]
+    #[arg(long, value_name = "N")]
+    pub warmup: Option<u64>,
+    /// Decay of weights that are not gains or biases
+    #[arg(long, default_value_t = 0.2, value_name = "X")]
+    pub weight_decay: f64,
+    /// Numbers computed with [default: bf16]
+    #[arg(long, value_name = "KIND")]
+    pub precision: Option<Precision>,
+    /// How training images vary: crop (0.9 to 1 of the area), flip-shift (mirrored and moved by an eighth) or none
+    #[arg(long, default_value = "crop", value_name = "KIND")]
+    pub augment: String,
+    /// Whether pairs of one batch with the same caption count as negatives, as in CLIP, or as positives
+    #[arg(long, default_value = "negatives", value_name = "KIND")]
+    pub same_caption: String,
+    /// Seed of the weights, the order and the augmentation
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub seed: u64,
+    /// Loader threads [default: as many as cores]
+    #[arg(long, value_name = "N")]
+    pub workers: Option<usize>,
+    /// Steps between checkpoints
+    #[arg(long, default_value_t = 500, value_name = "N")]
+    pub checkpoint_every: u64,
+    /// Go on from the last checkpoint, or start when there is none
+    #[arg(long)]
+    pub resume: bool,
+}
+
+/// Evaluation tasks.
+#[derive(Subcommand, Debug)]
+pub enum Eval {
+    /// Classify a manifest's labelled split by class names and prompt templates
+    ZeroShot(ZeroShot),
+}
+
+/// Flags of `eval zero-shot`.
+#[derive(Args, Debug)]
+pub struct ZeroShot {
+    /// Run folder or checkpoint folder
+    #[arg(long, value_name = "DIR")]
+    pub checkpoint: PathBuf,
+    /// Manifest with labels, and classes.json beside it
+    #[arg(long, value_name = "FILE")]
+    pub manifest: PathBuf,
+    /// Split to classify
+    #[arg(long, default_value = "val", value_name = "NAME")]
+    pub split: String,
+    /// Prompt templates: plain, simple, cifar, or a file with one template per line and {} for the class name
+    #[arg(long, default_value = "simple", value_name = "NAME")]
+    pub templates: String,
+    /// Images per batch
+    #[arg(long, default_value_t = 256, value_name = "N")]
+    pub batch_size: usize,
+    /// JSON file for the results with every prediction [default: evals/zero-shot-SPLIT.json in the run]
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+/// How `sql` prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TableFormat {
+    /// Aligned text.
+    Table,
+    /// Comma-separated values with a header.
+    Csv,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Flags of `sql`.
+#[derive(Args, Debug)]
+pub struct Sql {
+    /// Corpus folder
+    #[arg(long, default_value = "corpus", value_name = "DIR")]
+    pub corpus: PathBuf,
+    /// Folder with runs
+    #[arg(long, default_value = "runs", value_name = "DIR")]
+    pub runs: PathBuf,
+    /// Run this statement and stop
+    #[arg(short = 'c', value_name = "SQL", conflicts_with = "file")]
+    pub command: Option<String>,
+    /// Run the statements of this file and stop
+    #[arg(short = 'f', value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// How results are printed
+    #[arg(long, value_enum, default_value_t = TableFormat::Table, value_name = "KIND")]
+    pub format: TableFormat,
+}
+
+/// Flags of `status`.
+#[derive(Args, Debug)]
+pub struct Status {
+    /// Corpus folder
+    #[arg(long, default_value = "corpus", value_name = "DIR")]
+    pub corpus: PathBuf,
+    /// Folder with runs
+    #[arg(long, default_value = "runs", value_name = "DIR")]
+    pub runs: PathBuf,
+}
+
+/// Flags of `demo`.
+#[derive(Args, Debug)]
+pub struct Demo {
+    /// Folder for everything the demo makes; the same command goes on where it stopped
+    #[arg(long, default_value = "demo-out", value_name = "DIR")]
+    pub out: PathBuf,
+    /// Seed of the web, of the corpus and of the training
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub seed: u64,
+    /// Make a web of a tenth of the size and train briefly: to try the plumbing, not to learn
+    #[arg(long)]
+    pub quick: bool,
+}

@@ -1,0 +1,158 @@
+//! The properties of a corpus: settled by the first crawl, kept in `meta.json`, never contradicted later.
+
+use crate::cli;
+use crate::failure::Failure;
+use serde_json::Value;
+use shards::{Meta, ResizeMode, hash_file};
+use std::path::{Path, PathBuf};
+
+/// Pairs fetched per pair wanted: fetches fail and filters drop, and balancing needs a surplus (design, "The cap").
+pub const HEADROOM: f64 = 1.5;
+
+/// What holds for a whole corpus.
+#[derive(Clone, Debug)]
+pub struct Properties {
+    /// Seed of the cap's choices.
+    pub seed: u64,
+    /// Pairs per query after curation.
+    pub per_query: u64,
+    /// Side of stored images in pixels.
+    pub image_size: u32,
+    /// How images are brought to that side.
+    pub resize_mode: ResizeMode,
+}
+
+impl Properties {
+    /// Pairs per query that the crawl fetches.
+    pub fn crawl_cap(&self) -> u64 {
+        (self.per_query as f64 * HEADROOM).ceil() as u64
+    }
+
+    /// Reads the properties of an existing corpus.
+    ///
+    /// # Errors
+    /// When there is none, or its `meta.json` is damaged or of another version.
+    pub fn read(corpus: &Path) -> Result<Self, Failure> {
+        let meta = Meta::read(corpus, "corpus")?
+            .ok_or_else(|| Failure::Usage(format!("{} is no corpus: it has no meta.json; `diptych crawl` makes one", corpus.display())))?;
+        let get = |name: &str| {
+            meta.properties
+                .get(name)
+                .ok_or_else(|| shards::Error::Json { path: corpus.join("meta.json"), why: format!("property {name} is missing") })
+        };
+        let wrong = |name: &str| shards::Error::Json { path: corpus.join("meta.json"), why: format!("property {name} has no sensible value") };
+        Ok(Properties {
+            seed: get("seed")?.as_u64().ok_or_else(|| wrong("seed"))?,
+            per_query: get("per_query")?.as_u64().ok_or_else(|| wrong("per_query"))?,
+            image_size: get("image_size")?.as_u64().and_then(|n| u32::try_from(n).ok()).ok_or_else(|| wrong("image_size"))?,
+            resize_mode: serde_json::from_value(get("resize_mode")?.clone()).map_err(|_| wrong("resize_mode"))?,
+        })
+    }
+}
+
+/// Opens the corpus that `flags` name, making it when it is not there; gives its properties and its query list, if it has one.
+///
+/// # Errors
+/// Usage when a flag contradicts a property, naming both values; otherwise what reading or writing met.
+pub fn open(flags: &cli::Crawl) -> Result<(Properties, Option<PathBuf>), Failure> {
+    let list = flags.corpus.join("queries.parquet");
+    let given = flags.queries.as_deref().map(check_list).transpose()?;
+    match Meta::read(&flags.corpus, "corpus")? {
+        Some(meta) => {
+            agree(&meta, flags, given.as_deref())?;
+            let has_list = meta.parents.contains_key("queries");
+            if let (true, Some(file)) = (has_list && !list.exists(), &flags.queries) {
+                copy_list(file, &list)?;
+            }
+            Ok((Properties::read(&flags.corpus)?, has_list.then_some(list)))
+        }
+        None => {
+            let properties = Properties {
+                seed: flags.seed.unwrap_or(1),
+                per_query: flags.per_query.unwrap_or(20_000),
+                image_size: flags.image_size.unwrap_or(256),
+                resize_mode: flags.resize_mode.unwrap_or(ResizeMode::KeepRatio),
+            };
+            let mut meta = Meta::new("corpus")
+                .with("seed", properties.seed)
+                .with("per_query", properties.per_query)
+                .with("headroom", HEADROOM)
+                .with("image_size", properties.image_size)
+                .with("resize_mode", properties.resize_mode.to_string())
+                .with("format", "jpg");
+            if let (Some(file), Some(hash)) = (&flags.queries, given) {
+                copy_list(file, &list)?;
+                meta.parents.insert("queries".to_string(), hash);
+            }
+            let has_list = meta.parents.contains_key("queries");
+            meta.write(&flags.corpus)?;
+            Ok((properties, has_list.then_some(list)))
+        }
+    }
+}
+
+/// Checks that a file is a query list, and gives its hash.
+fn check_list(file: &Path) -> Result<String, Failure> {
+    shards::TableReader::<curation::Query>::open(file)?;
+    Ok(hash_file(file)?)
+}
+
+fn copy_list(from: &Path, to: &Path) -> Result<(), Failure> {
+    let bytes = std::fs::read(from).map_err(shards::Error::io("read", from))?;
+    Ok(shards::write_atomic(to, &bytes)?)
+}
+
+/// Compares what was typed with what the corpus is.
+fn agree(meta: &Meta, flags: &cli::Crawl, queries: Option<&str>) -> Result<(), Failure> {
+    let typed: [(&str, Option<Value>); 4] = [
+        ("seed", flags.seed.map(Value::from)),
+        ("per_query", flags.per_query.map(Value::from)),
+        ("image_size", flags.image_size.map(Value::from)),
+        ("resize_mode", flags.resize_mode.map(|mode| Value::from(mode.to_string()))),
+    ];
+    let corpus = flags.corpus.display();
+    for (name, value) in typed {
+        if let (Some(value), Some(kept)) = (value, meta.properties.get(name))
+            && value != *kept
+        {
+            let flag = name.replace('_', "-");
+            return Err(Failure::Usage(format!("--{flag} {value} contradicts {corpus}, which has {kept}; use another --corpus or leave the flag out")));
+        }
+    }
+    match (queries, meta.parents.get("queries")) {
+        (Some(given), Some(kept)) if given != kept => Err(Failure::Usage(format!(
+            "--queries has hash {given}, but {corpus} was begun with a list of hash {kept}; use another --corpus or leave the flag out"
+        ))),
+        (Some(given), None) => {
+            Err(Failure::Usage(format!("--queries has hash {given}, but {corpus} was begun without a query list; use another --corpus")))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    fn flags(corpus: &Path, more: &[&str]) -> cli::Crawl {
+        let corpus = corpus.to_str().expect("a path");
+        let args = ["diptych", "crawl", "--source", "web:http://127.0.0.1/", "--corpus", corpus];
+        match cli::Cli::parse_from(args.iter().chain(more)).command {
+            cli::Command::Crawl(flags) => flags,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_contradiction_names_both_values() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let first = open(&flags(dir.path(), &["--per-query", "40"]));
+        assert_eq!(first.expect("made").0.crawl_cap(), 60);
+        assert_eq!(open(&flags(dir.path(), &[])).expect("opened").0.per_query, 40);
+        match open(&flags(dir.path(), &["--per-query", "50"])) {
+            Err(Failure::Usage(message)) => assert!(message.contains("--per-query 50") && message.contains("has 40"), "{message}"),
+            other => panic!("{:?}", other.map(|_| ())),
+        }
+    }
+}
