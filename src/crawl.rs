@@ -1,0 +1,73 @@
+//! `diptych crawl`: joins the crawler with the query list and the catalogue. Only delegation lives here.
+
+use crate::cli;
+use crate::corpus::{self, Properties};
+use crate::failure::Failure;
+use crate::progress::{Progress, Unit};
+use curation::Cap;
+use shards::{Commit, Job, JobKind, NewJob, PageLink, PairId};
+use std::sync::Arc;
+
+/// The query list and the cap, as the crawler asks them.
+struct Queries {
+    matcher: curation::Matcher,
+    cap: Cap,
+}
+
+impl crawler::Matcher for Queries {
+    fn queries(&self, caption: &str) -> Vec<u32> {
+        self.matcher.queries(caption)
+    }
+
+    fn inside(&self, pair: &PairId, queries: &[u32], seen: &dyn Fn(u32) -> u64) -> bool {
+        self.cap.inside(pair, queries.iter().map(|&query| (self.matcher.text(query), seen(query))))
+    }
+
+    fn query_count(&self) -> usize {
+        self.matcher.len()
+    }
+}
+
+/// The catalogue, as the crawler asks it.
+struct Book(sql::Catalogue);
+
+type Asked<T> = Result<T, crawler::LedgerError>;
+
+impl crawler::Ledger for Book {
+    fn source(&self, kind: &str, location: &str) -> Asked<(u64, String)> {
+        Ok(self.0.source(kind, location)?)
+    }
+    fn set_source_state(&self, id: u64, state: &str) -> Asked<()> {
+        Ok(self.0.set_source_state(id, state)?)
+    }
+    fn add_jobs(&self, source: u64, jobs: &[NewJob], state: &str) -> Asked<()> {
+        Ok(self.0.add_jobs(source, jobs, state)?)
+    }
+    fn add_pages(&self, source: u64, pages: &[PageLink]) -> Asked<()> {
+        Ok(self.0.add_pages(source, pages)?)
+    }
+    fn next_job(&self, source: u64, kind: JobKind) -> Asked<Option<Job>> {
+        Ok(self.0.next_job(source, kind)?)
+    }
+    fn lease_pages(&self, source: u64, limit: usize) -> Asked<Option<Job>> {
+        Ok(self.0.lease_pages(source, limit)?)
+    }
+    fn reopen(&self) -> Asked<()> {
+        Ok(self.0.reopen()?)
+    }
+    fn commit(&self, job: &Job, commit: &Commit) -> Asked<()> {
+        Ok(self.0.commit(job, commit)?)
+    }
+    fn counters(&self) -> Asked<Vec<(u32, u64)>> {
+        Ok(self.0.counters()?)
+    }
+    fn committed_segments(&self) -> Asked<Vec<u64>> {
+        Ok(self.0.committed_segments()?)
+    }
+    fn jobs_left(&self, source: u64) -> Asked<u64> {
+        Ok(self.0.jobs_left(source)?)
+    }
+    fn pages_done(&self, source: u64) -> Asked<u64> {
+        Ok(self.0.pages_done(source)?)
+    }
+}

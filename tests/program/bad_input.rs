@@ -1,0 +1,84 @@
+//! Wrong usage and bad input: a clear answer, the right exit status, nothing half-written.
+
+use crate::run::{Scratch, arg};
+
+#[test]
+fn help_explains_every_flag() {
+    let scratch = Scratch::new();
+    for command in ["wordlist", "crawl", "curate", "shard", "import", "train", "eval zero-shot", "sql", "status", "demo"] {
+        let mut args: Vec<&str> = command.split(' ').collect();
+        args.push("--help");
+        let said = scratch.ok(&args);
+        let flags: Vec<&str> = said.out.lines().filter(|line| line.trim_start().starts_with('-')).collect();
+        assert!(flags.len() >= 2, "{said}");
+        for flag in flags {
+            let at = said.out.find(flag).expect("a line of it");
+            let explained = flag.trim().contains("  ") || said.out[at..].lines().nth(1).is_some_and(|next| !next.trim().is_empty());
+            assert!(explained, "{command} does not explain {flag}");
+        }
+    }
+}
+
+#[test]
+fn wrong_usage_exits_2() {
+    let scratch = Scratch::new();
+    scratch.fails(&["crawl", "--source", "ftp:x"], 2, "ftp:x");
+    scratch.fails(&["crawl", "--source", "web:http://example.org/"], 2, "--contact");
+    scratch.fails(&["curate", "--corpus", "nothing"], 2, "nothing is no corpus");
+    scratch.fails(&["wordlist"], 2, "--dump");
+    scratch.write("diptych.toml", "[wordlist]\nmin-cuont = 3\n");
+    scratch.fails(&["wordlist", "--dump", "a"], 2, "no flag --min-cuont");
+}
+
+#[test]
+fn bad_dumps_are_named_and_leave_nothing() {
+    let scratch = Scratch::new();
+    scratch.fails(&["wordlist", "--dump", "missing.xml.bz2"], 1, "missing.xml.bz2");
+    scratch.write("page.xml", "<html><body>no dump</body></html>");
+    scratch.fails(&["wordlist", "--dump", "page.xml"], 1, "page.xml");
+    let web = web::Web::generate(1, web::Size::Quick);
+    let dump = scratch.path("dump.xml.bz2");
+    web.dump(&dump).expect("written");
+    let bytes = std::fs::read(&dump).expect("read");
+    scratch.write("cut.xml.bz2", &bytes[..bytes.len() / 2]);
+    scratch.fails(&["wordlist", "--dump", "cut.xml.bz2"], 1, "cut.xml.bz2");
+    scratch.fails(&["wordlist", "--dump", arg(&dump), "--min-count", "1000000000"], 1, "min-count");
+    assert!(!scratch.path("queries.parquet").exists());
+}
+
+#[test]
+fn a_corpus_of_another_version_or_kind_is_refused() {
+    let scratch = Scratch::new();
+    scratch.write("corpus/meta.json", r#"{"kind":"corpus","version":99,"properties":{},"parents":{}}"#);
+    scratch.fails(&["curate"], 1, "version 99");
+    scratch.fails(&["crawl", "--source", "web:http://127.0.0.1:9/", "--allow-private"], 1, "version 99");
+    scratch.write("corpus/meta.json", r#"{"kind":"run","version":1,"properties":{},"parents":{}}"#);
+    scratch.fails(&["curate"], 1, "is a run, expected a corpus");
+}
+
+#[test]
+fn damaged_tables_and_foreign_checkpoints_are_refused() {
+    let scratch = Scratch::new();
+    scratch.write("manifest.parquet", "PAR1 not really");
+    scratch.fails(&["shard", "--manifest", "manifest.parquet", "--out", "out"], 1, "manifest.parquet");
+    scratch.fails(&["train", "--manifest", "manifest.parquet", "--out", "run"], 1, "manifest.parquet");
+    scratch.fails(&["eval", "zero-shot", "--checkpoint", "nowhere", "--manifest", "manifest.parquet"], 1, "nowhere");
+    scratch.fails(&["import", "folder:nowhere", "--out", "out"], 1, "nowhere");
+    scratch.fails(&["train", "--manifest", "manifest.parquet", "--model", "ViT-Z-99", "--out", "run"], 2, "ViT-Z-99");
+    assert!(!scratch.path("out").exists() && !scratch.path("run").exists());
+}
+
+#[test]
+fn sql_answers_errors_and_a_closed_pipe() {
+    let scratch = Scratch::new();
+    scratch.fails(&["sql", "-c", "select * from candidats"], 1, "candidates");
+    scratch.fails(&["sql", "-c", "drop table candidates"], 1, "read-only");
+    let said = scratch.ok(&["sql", "-c", "select 1 as one", "--format", "csv"]);
+    assert_eq!(said.out.trim(), "one\n1");
+}
+
+#[test]
+fn status_names_the_device_and_why() {
+    let said = Scratch::new().ok(&["status"]);
+    assert!(said.out.contains("device"), "{said}");
+}
