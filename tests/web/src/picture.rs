@@ -1,0 +1,136 @@
+//! Makes picture files that are told apart or recognised as copies by design: renders, encodes, alters.
+
+use crate::draw::{draw, draw_nothing};
+use crate::rng::Rng;
+use crate::words::Motif;
+use image::RgbImage;
+use shards::{Limits, Measures, decode, encode_jpeg, png_bytes, resize_exact};
+
+/// Bits of the perceptual hash and mean difference of thumbnails (0 to 255) below which two drawings would be called the same
+/// by a careful judge. Wider than any duplicate rule, so that what the plan calls different is different.
+const ALIKE_BITS: u32 = 12;
+const ALIKE_SHADE: f32 = 12.0;
+
+/// What is drawn: a motif, or nothing in particular.
+#[derive(Clone, Copy)]
+pub(crate) struct Order {
+    pub motif: Option<Motif>,
+    /// Names the random stream.
+    pub number: usize,
+}
+
+/// A drawing as a file, with what is needed to tell it from others.
+pub(crate) struct Drawing {
+    pub file: File,
+    measures: Measures,
+}
+
+impl Drawing {
+    fn new(seed: u64, order: Order, attempt: usize) -> Self {
+        let mut rng = Rng::new(seed, &format!("picture {} {attempt}", order.number));
+        let pixels = match order.motif {
+            Some(motif) => draw(motif, &mut rng),
+            None => draw_nothing(&mut rng),
+        };
+        Drawing { measures: Measures::of(&pixels), file: File::encode(&pixels, &mut rng) }
+    }
+
+    /// Whether the two might pass for copies.
+    fn alike(&self, other: &Drawing) -> bool {
+        if (self.measures.perceptual_hash ^ other.measures.perceptual_hash).count_ones() > ALIKE_BITS {
+            return false;
+        }
+        let (a, b) = (&self.measures.thumbnail, &other.measures.thumbnail);
+        let apart: u32 = a.iter().zip(b).map(|(a, b)| u32::from(a.abs_diff(*b))).sum();
+        (apart as f32) < ALIKE_SHADE * a.len() as f32
+    }
+}
+
+/// Draws all orders on all processors; drawings that resemble an earlier one too much are drawn anew.
+pub(crate) fn draw_orders(seed: u64, orders: &[Order]) -> Vec<Drawing> {
+    let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
+    let part = orders.len().div_ceil(threads).max(1);
+    let mut drawings: Vec<Drawing> = std::thread::scope(|scope| {
+        let draw_part = |part: &[Order]| part.iter().map(|&order| Drawing::new(seed, order, 0)).collect::<Vec<_>>();
+        let workers: Vec<_> = orders.chunks(part).map(|part| scope.spawn(move || draw_part(part))).collect();
+        // A panic of a worker is a bug of the drawing code and goes on here.
+        workers.into_iter().flat_map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+    });
+    for at in 1..drawings.len() {
+        let mut attempt = 0;
+        while attempt < 50 && drawings[..at].iter().any(|other| other.alike(&drawings[at])) {
+            attempt += 1;
+            drawings[at] = Drawing::new(seed, orders[at], attempt);
+        }
+    }
+    drawings
+}
+
+/// A picture file.
+#[derive(Clone)]
+pub(crate) struct File {
+    pub bytes: Vec<u8>,
+    pub suffix: &'static str,
+}
+
+impl File {
+    /// Most pictures of the web are JPEG; one in eight here is a PNG.
+    pub fn encode(pixels: &RgbImage, rng: &mut Rng) -> File {
+        if rng.chance(0.125) { File::png(pixels) } else { File::jpeg(pixels, 85 + rng.below(10) as u8) }
+    }
+
+    pub fn jpeg(pixels: &RgbImage, quality: u8) -> File {
+        let bytes = encode_jpeg(pixels, quality).expect("drawings have sides far below JPEG's limit");
+        File { bytes, suffix: "jpg" }
+    }
+
+    pub fn png(pixels: &RgbImage) -> File {
+        File { bytes: png_bytes(pixels).expect("drawings have pixels"), suffix: "png" }
+    }
+
+    fn pixels(&self) -> RgbImage {
+        decode(&self.bytes, &Limits::default()).expect("files are decoded as they were encoded").pixels
+    }
+}
+
+/// A copy as sites make them, by `kind`: encoded again, made smaller, brightened.
+pub(crate) fn near_copy(original: &File, kind: usize) -> File {
+    let pixels = original.pixels();
+    match kind % 3 {
+        0 => File::jpeg(&pixels, 62),
+        1 => File::jpeg(&resize_exact(&pixels, pixels.width() * 9 / 10, pixels.height() * 9 / 10), 90),
+        _ => {
+            let mut bright = pixels;
+            bright.as_mut().iter_mut().for_each(|value| *value = value.saturating_add(8));
+            File::jpeg(&bright, 90)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::words::Class;
+    use shards::perceptual_hash;
+
+    fn orders() -> Vec<Order> {
+        let mut rng = Rng::new(1, "orders");
+        let motif = |number, rng: &mut Rng| Order { motif: Some(Motif::random(Class::all()[0], rng)), number };
+        (0..60).map(|number| motif(number, &mut rng)).chain((60..80).map(|number| Order { motif: None, number })).collect()
+    }
+
+    #[test]
+    fn drawings_are_told_apart_and_near_copies_are_near() {
+        let drawings = draw_orders(1, &orders());
+        for (at, drawing) in drawings.iter().enumerate() {
+            assert!(drawings[..at].iter().all(|other| !other.alike(drawing)), "drawing {at}");
+        }
+        let mut worst = 0;
+        for (kind, drawing) in drawings.iter().enumerate() {
+            let (copy, original) = (near_copy(&drawing.file, kind).pixels(), drawing.file.pixels());
+            worst = worst.max((perceptual_hash(&copy) ^ perceptual_hash(&original)).count_ones());
+            assert_ne!(copy.as_raw(), original.as_raw());
+        }
+        assert!(worst <= ALIKE_BITS, "a near copy is {worst} bits away");
+    }
+}

@@ -1,0 +1,200 @@
+//! The web as a whole: made once, then only read; the count of requests is all that changes.
+
+use crate::plan::Plan;
+use crate::plant::Planter;
+use crate::resource::{Behaviour, Resource};
+use crate::site;
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// How much is planted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    /// Pictures of each of the 96 classes shown, and of each word that the cap thins out.
+    pub per_class: usize,
+    /// Copies of each of three kinds.
+    pub copies: usize,
+    /// Broken, forbidden, useless pictures of each kind.
+    pub faults: usize,
+    /// Test pictures of each of the 120 classes.
+    pub test_per_class: usize,
+}
+
+impl Size {
+    /// For `diptych demo`: about 4,000 pictures on 600 pages, enough to train a small model on.
+    pub const DEMO: Size = Size { per_class: 40, copies: 40, faults: 12, test_per_class: 10 };
+    /// For tests: every kind of dirt, 300 pictures.
+    pub const SMALL: Size = Size { per_class: 3, copies: 6, faults: 3, test_per_class: 1 };
+}
+
+/// The small web.
+#[derive(Debug)]
+pub struct Web {
+    pub(crate) seed: u64,
+    pub(crate) size: Size,
+    plan: Plan,
+    resources: BTreeMap<String, Resource>,
+    /// Requests by path. A plain mutex: the sections are short and hold no await.
+    requests: Mutex<BTreeMap<String, u64>>,
+}
+
+impl Web {
+    /// Makes the web of this seed; the same seed and size give the same bytes.
+    pub fn generate(seed: u64, size: Size) -> Web {
+        let mut planter = Planter::plant(seed, size);
+        site::build(&mut planter, seed);
+        Web { seed, size, plan: planter.plan, resources: planter.resources, requests: Mutex::default() }
+    }
+
+    /// The truth about it.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// The path from which everything that may be read can be reached.
+    pub fn start(&self) -> &'static str {
+        "/"
+    }
+
+    /// Lets the server misbehave when `path` is asked for; `false` when nothing lies there.
+    pub fn misbehave(&mut self, path: &str, behaviour: Behaviour) -> bool {
+        self.resources.get_mut(path).map(|resource| resource.behaviour = behaviour).is_some()
+    }
+
+    /// Requests so far by path (with query). Requests for the second host stand under `//` and the host's name.
+    pub fn requests(&self) -> BTreeMap<String, u64> {
+        self.counts().clone()
+    }
+
+    /// Number of pages, the forbidden ones included.
+    pub fn pages(&self) -> usize {
+        self.resources.values().filter(|resource| resource.content_type.starts_with("text/html")).count()
+    }
+
+    pub(crate) fn count(&self, path: &str) {
+        /// More different paths than any test asks for; a client gone wild must not fill the memory.
+        const MAX_PATHS: usize = 1 << 17;
+        let mut counts = self.counts();
+        if counts.len() < MAX_PATHS || counts.contains_key(path) {
+            *counts.entry(path.to_string()).or_insert(0) += 1;
+        }
+    }
+
+    fn counts(&self) -> MutexGuard<'_, BTreeMap<String, u64>> {
+        // Counters stay usable even if a thread died while adding one.
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn resource(&self, path: &str) -> Option<&Resource> {
+        self.resources.get(path)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn resources(&self) -> &BTreeMap<String, Resource> {
+        &self.resources
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{Expect, reason};
+    use shards::{Limits, decode};
+    use std::collections::HashSet;
+
+    fn small() -> Web {
+        Web::generate(7, Size::SMALL)
+    }
+
+    #[test]
+    fn same_seed_same_bytes() {
+        let (one, same, other) = (small(), small(), Web::generate(8, Size::SMALL));
+        assert_eq!(one.resources, same.resources);
+        assert_eq!(one.plan.planted, same.plan.planted);
+        assert_ne!(one.resources, other.resources);
+    }
+
+    #[test]
+    fn pictures_are_what_the_plan_says() {
+        let web = small();
+        let limits = Limits::default();
+        for planted in &web.plan().planted {
+            let resource = web.resources.get(&planted.image_path);
+            match planted.expect {
+                Expect::Refused(reason::HTTP) => assert!(resource.is_none()),
+                Expect::Refused(reason::IMAGE) => {
+                    // Lenient decoders fill up what was cut off, so a cut picture may decode; it lacks the end mark all the same.
+                    let body = &resource.expect("there").body;
+                    assert!(decode(body, &limits).is_err() || !body.ends_with(&[0xff, 0xd9]), "{planted:?} is whole");
+                }
+                expect => {
+                    let pixels = decode(&resource.expect("there").body, &limits).expect("a picture").pixels;
+                    let flat = shards::flatness(&pixels) > 0.99;
+                    assert_eq!(flat, expect == Expect::Refused(reason::FLAT) || pixels.width() == 1, "{planted:?}");
+                    assert_eq!(pixels.width().min(pixels.height()) < 80, expect == Expect::Refused(reason::MIN_SIDE), "{planted:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_cap_touches_only_what_the_plan_names() {
+        let web = small();
+        let plan = web.plan();
+        let counts = plan.pairs_per_query();
+        assert_eq!(plan.capped.len(), 3);
+        for (word, n) in &plan.capped {
+            assert_eq!(counts.get(word), Some(n));
+            assert!(*n >= 2 * plan.per_query);
+        }
+        for planted in plan.planted.iter().filter(|planted| planted.class.is_some()) {
+            assert!(!plan.may_be_capped(&counts, &planted.caption, plan.per_query), "{planted:?}");
+        }
+    }
+
+    #[test]
+    fn pairs_are_distinct_and_every_kind_is_there() {
+        let web = small();
+        let pairs: HashSet<(&str, &str)> = web.plan().planted.iter().map(|p| (p.image_path.as_str(), p.caption.as_str())).collect();
+        assert_eq!(pairs.len(), web.plan().planted.len());
+        let refused = [reason::HTTP, reason::IMAGE, reason::ROBOTS, reason::UNMATCHED, reason::MIN_SIDE, reason::FLAT].map(Expect::Refused);
+        for expect in [Expect::Kept, Expect::Merged, Expect::Absent].into_iter().chain(refused) {
+            assert!(web.plan().planted.iter().any(|planted| planted.expect == expect), "{expect:?}");
+        }
+        assert_eq!(web.plan().duplicates(), 3 * Size::SMALL.copies);
+        assert!(web.plan().planted.iter().all(|planted| web.resources.contains_key(&planted.page_path)));
+    }
+
+    #[test]
+    fn latin_pages_carry_captions_outside_ascii() {
+        let web = small();
+        let latin = |path: &str| String::from_utf8(web.resources[path].body.to_vec()).is_err();
+        let planted = &web.plan().planted;
+        assert!(planted.iter().any(|p| p.caption.contains('é') && latin(&p.page_path)));
+        assert!(planted.iter().any(|p| p.caption.contains('é') && !latin(&p.page_path)));
+    }
+
+    /// Follows links by plain text search, as no crawler would; enough to see that every planted page can be reached.
+    #[test]
+    fn links_lead_to_every_page_that_may_be_read() {
+        let web = small();
+        let mut reached = HashSet::from([web.start().to_string()]);
+        let mut waiting = vec![web.start().to_string()];
+        while let Some(path) = waiting.pop() {
+            let Some(resource) = web.resources.get(&path).filter(|r| r.content_type.starts_with("text/html")) else { continue };
+            let text = String::from_utf8_lossy(&resource.body).into_owned();
+            for part in text.split("href=\"").skip(1) {
+                let target = part.split('"').next().expect("a target").split('#').next().expect("a path");
+                // Folders are only ever left as far as the root.
+                let target = format!("/{}", target.trim_start_matches("../").trim_start_matches('/'));
+                if !target.starts_with("/private/") && reached.insert(target.clone()) {
+                    waiting.push(target);
+                }
+            }
+        }
+        for planted in &web.plan().planted {
+            assert_eq!(reached.contains(&planted.page_path), planted.expect != Expect::Absent, "{planted:?}");
+        }
+        assert!(web.plan().forbidden.iter().all(|path| web.resources.contains_key(path)));
+    }
+}

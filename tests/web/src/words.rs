@@ -1,0 +1,171 @@
+//! The words of the small web: what a picture can show and how a caption says it. Knows nothing of pages or pixels.
+
+use crate::rng::Rng;
+
+/// Colours of the shapes.
+pub(crate) const COLOURS: [&str; 5] = ["red", "blue", "green", "yellow", "purple"];
+/// What fills the shapes.
+pub(crate) const TEXTURES: [&str; 4] = ["solid", "striped", "dotted", "checked"];
+/// The shapes, each with its plural.
+pub(crate) const SHAPES: [(&str, &str); 6] =
+    [("circle", "circles"), ("square", "squares"), ("triangle", "triangles"), ("star", "stars"), ("cross", "crosses"), ("ring", "rings")];
+/// Colours of the ground; a shape never lies on its own colour.
+pub(crate) const GROUNDS: [&str; 9] = ["white", "grey", "black", "brown", "red", "blue", "green", "yellow", "purple"];
+/// The most shapes of one picture.
+pub(crate) const MAX_COUNT: usize = 3;
+/// Words of captions that say nothing of the picture, each on far more pairs than the cap lets through.
+pub(crate) const HEAVY: [&str; 3] = ["snapshot", "wallpaper", "sketch"];
+
+/// Words that occur in captions besides the tables above, and must be queries too.
+const PHRASING: [&str; 25] = [
+    "a",
+    "the",
+    "of",
+    "on",
+    "in",
+    "with",
+    "and",
+    "at",
+    "my",
+    "from",
+    "photo",
+    "picture",
+    "drawing",
+    "background",
+    "wall",
+    "paper",
+    "front",
+    "painted",
+    "against",
+    "over",
+    "one",
+    "two",
+    "three",
+    "plain",
+    "ground",
+];
+
+/// Every word of a caption that is meant to match: the dump has each at least 100 times. All other words of captions
+/// (numbers, camera names, places) are not in the dump at all.
+pub(crate) fn vocabulary() -> Vec<&'static str> {
+    let mut words: Vec<&str> = PHRASING.into_iter().chain(COLOURS).chain(TEXTURES).chain(GROUNDS).chain(HEAVY).collect();
+    words.extend(SHAPES.iter().flat_map(|(one, many)| [*one, *many]));
+    words.sort_unstable();
+    words.dedup();
+    words
+}
+
+/// The words of a caption as the plan matches them: lower case, everything that is no letter or digit is a blank.
+pub(crate) fn words_of(caption: &str) -> Vec<String> {
+    caption.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase).collect()
+}
+
+/// A class of pictures: colour, texture and shape, as indices of the tables above.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Class {
+    pub colour: usize,
+    pub texture: usize,
+    pub shape: usize,
+}
+
+impl Class {
+    /// All 120 classes in a fixed order.
+    pub fn all() -> Vec<Class> {
+        let combine =
+            |shape| (0..TEXTURES.len()).flat_map(move |texture| (0..COLOURS.len()).map(move |colour| Class { colour, texture, shape }));
+        (0..SHAPES.len()).flat_map(combine).collect()
+    }
+
+    /// Whether the web shows this class. One colour in five of every texture and shape is held out, so each word of a held-out
+    /// class is seen in other company.
+    pub fn seen(self) -> bool {
+        !(self.colour + 2 * self.texture + self.shape).is_multiple_of(COLOURS.len())
+    }
+
+    /// Its name, such as `striped red circle`.
+    pub fn name(self) -> String {
+        format!("{} {} {}", TEXTURES[self.texture], COLOURS[self.colour], SHAPES[self.shape].0)
+    }
+}
+
+/// What a picture shows, as far as its caption may tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Motif {
+    pub class: Class,
+    /// 1 to [`MAX_COUNT`].
+    pub count: usize,
+    /// Index of [`GROUNDS`].
+    pub ground: usize,
+}
+
+impl Motif {
+    /// A random motif of `class`: alone in half of the pictures, on a ground of another colour.
+    pub fn random(class: Class, rng: &mut Rng) -> Self {
+        let grounds: Vec<usize> = (0..GROUNDS.len()).filter(|&ground| GROUNDS[ground] != COLOURS[class.colour]).collect();
+        let count = if rng.chance(0.5) { 1 } else { 2 + rng.below(MAX_COUNT - 1) };
+        Motif { class, count, ground: *rng.pick(&grounds) }
+    }
+
+    /// The things shown, such as `two striped red circles` or `a striped red circle`.
+    fn things(self) -> String {
+        let Class { colour, texture, shape } = self.class;
+        let (one, many) = SHAPES[shape];
+        match self.count {
+            1 => format!("a {} {} {one}", TEXTURES[texture], COLOURS[colour]),
+            2 => format!("two {} {} {many}", TEXTURES[texture], COLOURS[colour]),
+            _ => format!("three {} {} {many}", TEXTURES[texture], COLOURS[colour]),
+        }
+    }
+
+    /// A caption in one of several phrasings.
+    pub fn caption(self, rng: &mut Rng) -> String {
+        let (things, ground) = (self.things(), GROUNDS[self.ground]);
+        match rng.below(12) {
+            0 | 1 => format!("{things} on {ground}"),
+            2 => format!("a photo of {things} on a {ground} background"),
+            3 => format!("{things} on {ground} paper"),
+            4 => format!("Picture of {things} in front of a {ground} wall"),
+            5 => format!("{things} painted on a {ground} wall"),
+            6 => format!("{things}, {ground} background"),
+            7 => format!("{ground} background with {things}"),
+            8 => format!("a drawing of {things} over {ground}"),
+            9 => format!("{things} against {ground}"),
+            10 => format!("my photo: {things} and {ground} ground"),
+            _ => format!("On {ground} paper, {things}."),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn held_out_classes_use_only_seen_words() {
+        let (seen, unseen): (Vec<Class>, Vec<Class>) = Class::all().into_iter().partition(|class| class.seen());
+        assert_eq!((seen.len(), unseen.len()), (96, 24));
+        // Even each pair of words of a held-out class is seen, only the three together are not.
+        for class in unseen {
+            assert!(seen.iter().any(|other| (other.colour, other.texture) == (class.colour, class.texture)));
+            assert!(seen.iter().any(|other| (other.colour, other.shape) == (class.colour, class.shape)));
+            assert!(seen.iter().any(|other| (other.texture, other.shape) == (class.texture, class.shape)));
+        }
+    }
+
+    #[test]
+    fn captions_consist_of_the_vocabulary() {
+        let vocabulary: HashSet<&str> = vocabulary().into_iter().collect();
+        let mut rng = Rng::new(1, "captions");
+        for class in Class::all() {
+            for _ in 0..30 {
+                let motif = Motif::random(class, &mut rng);
+                assert_ne!(GROUNDS[motif.ground], COLOURS[class.colour]);
+                let caption = motif.caption(&mut rng);
+                for word in words_of(&caption) {
+                    assert!(vocabulary.contains(word.as_str()), "{word:?} of {caption:?}");
+                }
+            }
+        }
+    }
+}
