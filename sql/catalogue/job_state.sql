@@ -1,0 +1,2 @@
+-- The state of a job, for the message that refuses it.
+select state from jobs where id = ?1;

@@ -1,0 +1,193 @@
+//! What can go wrong with the catalogue and with questions asked in SQL. Each message names the file and what to do.
+
+use std::path::{Path, PathBuf};
+
+/// An error of the `sql` room.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// SQLite refused an operation on the catalogue.
+    #[error("cannot {what} in catalogue {path}: {advice}")]
+    Catalogue {
+        /// The operation, as a verb and its object.
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the user can do about it.
+        advice: &'static str,
+        /// SQLite's answer.
+        source: rusqlite::Error,
+    },
+    /// A newer diptych wrote the catalogue.
+    #[error("catalogue {path} has version {found}, this program knows versions up to {known}: use the newer program that wrote it")]
+    NewerCatalogue {
+        /// The file.
+        path: PathBuf,
+        /// The version in the file.
+        found: i64,
+        /// The newest version this program knows.
+        known: i64,
+    },
+    /// The file is a SQLite database of something else.
+    #[error("{path} is a SQLite database, but no catalogue of diptych: name another corpus folder")]
+    NotACatalogue {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Another process is crawling into the same corpus.
+    #[error("catalogue {path} is being worked on by another process: wait for it or stop it")]
+    Claimed {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A job was committed that nobody leased, or that was committed before.
+    #[error("job {job} in catalogue {path} is {state}, not leased: its result is not taken twice")]
+    NotLeased {
+        /// The file.
+        path: PathBuf,
+        /// The job's number.
+        job: u64,
+        /// The state it has, `unknown` when there is no such job.
+        state: String,
+    },
+    /// A source number that the catalogue does not have.
+    #[error("catalogue {path} has no source {id}")]
+    NoSource {
+        /// The file.
+        path: PathBuf,
+        /// The number asked for.
+        id: u64,
+    },
+    /// The catalogue holds a word that this program does not know.
+    #[error("catalogue {path}: {what} is {found:?}, which this program does not know: it was changed by something else")]
+    Strange {
+        /// The file.
+        path: PathBuf,
+        /// Which value.
+        what: String,
+        /// The value.
+        found: String,
+    },
+    /// The operating system refused an operation on a file or folder.
+    #[error("cannot {what} {path}")]
+    Io {
+        /// The operation, as a verb.
+        what: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's answer.
+        source: std::io::Error,
+    },
+    /// A folder given to [`crate::Lake::open`] is not there.
+    #[error("there is no folder {path}: give the one that holds {holds}")]
+    NoFolder {
+        /// The folder.
+        path: PathBuf,
+        /// What it should hold.
+        holds: &'static str,
+    },
+    /// A Parquet file of the lake cannot be scanned.
+    #[error("cannot read table {table} from {path}")]
+    Table {
+        /// The table's name in SQL.
+        table: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// The table library's answer.
+        source: polars::error::PolarsError,
+    },
+    /// A file of the shards room could not be read.
+    #[error(transparent)]
+    Shards(#[from] shards::Error),
+    /// A statement that would change something, or nothing SQL knows.
+    #[error("{word:?} is refused: only select, with, values, show tables, describe and explain are, since nothing is changed from here")]
+    ReadOnly {
+        /// The statement's first word.
+        word: String,
+    },
+    /// There is nothing between two semicolons, or in the whole text.
+    #[error("there is no statement")]
+    Empty,
+    /// Text was given as one statement but holds more.
+    #[error("expected one statement, found {found}: run several from a file or from standard input")]
+    Several {
+        /// How many there are.
+        found: usize,
+    },
+    /// A quotation or comment is never closed.
+    #[error("the statement ends within {within}")]
+    Unclosed {
+        /// What was begun.
+        within: &'static str,
+    },
+    /// A common table expression has the name of a table; the engine would silently take the table.
+    #[error("{name} is a table here, so with ... as cannot use the name: choose another")]
+    NameTaken {
+        /// The name.
+        name: String,
+    },
+    /// A table that the lake does not have.
+    #[error("there is no table {name}: {near}")]
+    NoTable {
+        /// The name asked for.
+        name: String,
+        /// Near names, or all.
+        near: String,
+    },
+    /// A column that no table of the statement has.
+    #[error("there is no column {name}: {near}")]
+    NoColumn {
+        /// The name asked for.
+        name: String,
+        /// Near names with their tables.
+        near: String,
+    },
+    /// The engine refused the statement.
+    #[error("cannot answer: {why}")]
+    Statement {
+        /// The engine's answer.
+        why: String,
+    },
+    /// A value could not be printed.
+    #[error("cannot print the answer")]
+    Print(#[source] std::io::Error),
+    /// The terminal could not be read.
+    #[error("cannot read from the terminal")]
+    Terminal(#[source] rustyline::error::ReadlineError),
+    /// Statements of a file or of standard input failed, each already reported.
+    #[error("{failed} of {all} statements failed")]
+    Failed {
+        /// Number that failed.
+        failed: usize,
+        /// Number that ran.
+        all: usize,
+    },
+}
+
+impl Error {
+    /// Wraps a system error with the operation and the path, for `map_err`.
+    pub(crate) fn io(what: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Error + use<> {
+        let path = path.to_path_buf();
+        move |source| Error::Io { what, path, source }
+    }
+
+    /// Wraps SQLite's answer with the operation, the file and advice, for `map_err`.
+    pub(crate) fn catalogue(what: &'static str, path: &Path) -> impl FnOnce(rusqlite::Error) -> Error + use<> {
+        let path = path.to_path_buf();
+        move |source| Error::Catalogue { what, path, advice: advice(&source), source }
+    }
+}
+
+/// What a user can do about SQLite's answer.
+fn advice(error: &rusqlite::Error) -> &'static str {
+    use rusqlite::ErrorCode::*;
+    match error.sqlite_error_code() {
+        Some(DatabaseBusy | DatabaseLocked) => "another program keeps it locked, wait for it or stop it",
+        Some(DiskFull) => "the disk is full, free some space and run the same command again",
+        Some(CannotOpen) => "check that its folder exists and can be written",
+        Some(PermissionDenied | ReadOnly) => "it cannot be written, check its owner and mode",
+        Some(DatabaseCorrupt) => "it is damaged, put back a copy of it",
+        Some(NotADatabase) => "it is no SQLite file, move it away or name another corpus folder",
+        Some(SystemIoFailure) => "the disk failed, check it and the space left",
+        _ => "the operation did not fit what it holds",
+    }
+}

@@ -1,0 +1,2 @@
+-- The jobs, as the frame jobs.
+select id, source, kind, payload, state from jobs;

@@ -1,0 +1,2 @@
+-- Decisions by outcome, as the frame outcomes.
+select outcome, count from outcomes;

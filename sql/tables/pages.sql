@@ -1,0 +1,2 @@
+-- The frontier, as the frame pages.
+select id, source, url, depth, state, job from pages;
