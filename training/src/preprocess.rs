@@ -1,0 +1,177 @@
+//! From a decoded picture to the numbers that the image tower sees. Shared by training and evaluation.
+//!
+//! Resizing is Pillow's antialiased bicubic (kernel parameter -1/2, 8-bit fixed point, one pass per axis), because that is
+//! what published accuracies were measured with.
+
+use fast_image_resize::images::{Image, ImageRef};
+use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use image::{RgbImage, imageops};
+
+/// Mean of CLIP's training pictures per channel (red, green, blue), pixel values 0 to 1.
+pub const MEAN: [f32; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
+/// Standard deviation likewise.
+pub const STD: [f32; 3] = [0.268_629_54, 0.261_302_58, 0.275_777_11];
+
+/// Pictures longer than this many times their shorter side lose their ends before they are resized, which bounds the
+/// memory that a picture one pixel wide can ask for. The middle square, all that evaluation looks at, is not touched.
+const MAX_ASPECT: u32 = 20;
+
+/// A rectangle of a picture, in pixels; fractions of pixels are meant.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Crop {
+    /// Distance from the left edge.
+    pub left: f64,
+    /// Distance from the upper edge.
+    pub top: f64,
+    /// Width.
+    pub width: f64,
+    /// Height.
+    pub height: f64,
+}
+
+impl Crop {
+    /// The whole picture.
+    pub fn all(pixels: &RgbImage) -> Self {
+        Crop { left: 0.0, top: 0.0, width: f64::from(pixels.width()), height: f64::from(pixels.height()) }
+    }
+}
+
+/// The `crop` of `pixels`, resized to exactly `width` x `height`. A crop that leaves the picture is moved and cut to fit.
+pub fn resize_crop(pixels: &RgbImage, crop: Crop, width: u32, height: u32) -> RgbImage {
+    let (width, height) = (width.max(1), height.max(1));
+    let whole = Crop::all(pixels);
+    if pixels.dimensions() == (width, height) && crop == whole {
+        return pixels.clone();
+    }
+    let fit = |start: f64, length: f64, limit: f64| {
+        let length = if length.is_finite() { length.clamp(1f64.min(limit), limit) } else { limit };
+        (if start.is_finite() { start.clamp(0.0, limit - length) } else { 0.0 }, length)
+    };
+    let (left, crop_width) = fit(crop.left, crop.width, whole.width);
+    let (top, crop_height) = fit(crop.top, crop.height, whole.height);
+    let mut out = Image::new(width, height, PixelType::U8x3);
+    let options = ResizeOptions::new()
+        .resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom))
+        .crop(left, top, crop_width, crop_height)
+        .use_alpha(false);
+    let resized = ImageRef::new(pixels.width(), pixels.height(), pixels.as_raw(), PixelType::U8x3)
+        .ok()
+        .and_then(|from| Resizer::new().resize(&from, &mut out, &options).ok());
+    debug_assert!(resized.is_some(), "sizes, crops and pixel types agree by construction");
+    RgbImage::from_raw(width, height, out.into_vec()).unwrap_or_else(|| RgbImage::new(width, height))
+}
+
+/// The view that evaluation takes: the shorter side becomes `n`, then the middle `n` x `n` is cut out.
+pub fn evaluation_view(pixels: &RgbImage, n: u32) -> RgbImage {
+    let trimmed;
+    let pixels = match trim(pixels) {
+        Some(middle) => {
+            trimmed = middle;
+            &trimmed
+        }
+        None => pixels,
+    };
+    let (width, height) = pixels.dimensions();
+    let short = u64::from(width.min(height).max(1));
+    // The longer side is rounded down, as torchvision does.
+    let scaled = |side: u32| ((u64::from(n) * u64::from(side) / short) as u32).max(1);
+    let resized = resize_crop(pixels, Crop::all(pixels), scaled(width), scaled(height));
+    let (left, top) = (middle(resized.width(), n), middle(resized.height(), n));
+    imageops::crop_imm(&resized, left, top, n, n).to_image()
+}
+
+/// Writes `pixels` as three planes (red, green, blue), normalised, into `out` of 3 x height x width numbers.
+///
+/// # Panics
+/// When `out` has another length.
+pub fn normalise_into(pixels: &RgbImage, out: &mut [f32]) {
+    let area = pixels.width() as usize * pixels.height() as usize;
+    assert_eq!(out.len(), 3 * area, "one number per channel and pixel");
+    for (channel, plane) in out.chunks_exact_mut(area.max(1)).enumerate() {
+        let (scale, shift) = (1.0 / (255.0 * STD[channel]), MEAN[channel] / STD[channel]);
+        for (to, from) in plane.iter_mut().zip(pixels.as_raw()[channel..].iter().step_by(3)) {
+            *to = f32::from(*from) * scale - shift;
+        }
+    }
+}
+
+/// Offset of the middle `n` of `length`: half the rest, rounded to even as Python does.
+fn middle(length: u32, n: u32) -> u32 {
+    let rest = length.saturating_sub(n);
+    let half = rest / 2;
+    if rest % 2 == 1 && half % 2 == 1 { half + 1 } else { half }
+}
+
+/// The middle of a picture that is far longer than wide, or the other way round.
+fn trim(pixels: &RgbImage) -> Option<RgbImage> {
+    let (width, height) = pixels.dimensions();
+    let limit = width.min(height).max(1).saturating_mul(MAX_ASPECT);
+    if width.max(height) <= limit {
+        return None;
+    }
+    let (keep_width, keep_height) = (width.min(limit), height.min(limit));
+    Some(imageops::crop_imm(pixels, (width - keep_width) / 2, (height - keep_height) / 2, keep_width, keep_height).to_image())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::Rgb;
+    use proptest::prelude::*;
+
+    /// A horizontal ramp with a vertical one in green.
+    fn ramp(width: u32, height: u32) -> RgbImage {
+        RgbImage::from_fn(width, height, |x, y| Rgb([(x * 255 / width.max(2)) as u8, (y * 255 / height.max(2)) as u8, 9]))
+    }
+
+    #[test]
+    fn offsets_round_half_to_even() {
+        assert_eq!([5, 7, 9, 8, 4].map(|length| middle(length, 4)), [0, 2, 2, 2, 0]);
+    }
+
+    #[test]
+    fn the_middle_is_taken() {
+        let mut pixels = RgbImage::new(30, 10);
+        for x in 10..20 {
+            for y in 0..10 {
+                pixels.put_pixel(x, y, Rgb([255, 128, 0]));
+            }
+        }
+        let view = evaluation_view(&pixels, 10);
+        assert!(view.pixels().all(|pixel| *pixel == Rgb([255, 128, 0])));
+    }
+
+    #[test]
+    fn a_picture_of_the_right_size_is_not_touched() {
+        let pixels = ramp(32, 32);
+        assert_eq!(evaluation_view(&pixels, 32), pixels);
+    }
+
+    #[test]
+    fn normalising_is_by_channel() {
+        let pixels = RgbImage::from_fn(2, 1, |x, _| Rgb([255 * x as u8, 255, 0]));
+        let mut out = [0.0; 6];
+        normalise_into(&pixels, &mut out);
+        let of = |value: f32, channel: usize| (value - MEAN[channel]) / STD[channel];
+        let expected = [of(0.0, 0), of(1.0, 0), of(1.0, 1), of(1.0, 1), of(0.0, 2), of(0.0, 2)];
+        assert!(out.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-5), "{out:?} {expected:?}");
+    }
+
+    proptest! {
+        #[test]
+        fn any_picture_gives_the_view(width in 1u32..400, height in 1u32..400, n in 1u32..64) {
+            prop_assert_eq!(evaluation_view(&ramp(width, height), n).dimensions(), (n, n));
+        }
+
+        #[test]
+        fn any_crop_is_accepted(left in -50.0f64..150.0, top in -50.0f64..150.0, width in -10.0f64..300.0, height in -10.0f64..300.0) {
+            let crop = Crop { left, top, width, height };
+            prop_assert_eq!(resize_crop(&ramp(100, 80), crop, 16, 16).dimensions(), (16, 16));
+        }
+    }
+
+    #[test]
+    fn a_needle_costs_little() {
+        assert_eq!(evaluation_view(&ramp(16_000, 1), 224).dimensions(), (224, 224));
+    }
+}
