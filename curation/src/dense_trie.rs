@@ -1,0 +1,102 @@
+//! Finds queries in scripts that are written without blanks: a trie whose steps are characters.
+//!
+//! A query comes here when it begins or ends with such a letter ([`is_dense`]); at that end nothing has to stand beside it,
+//! at the other end a blank or the caption's end must. Costs at most the longest query's length per character of the caption.
+
+use crate::folded::is_dense;
+use rustc_hash::FxHashMap;
+
+const NONE: u32 = u32::MAX;
+const ROOT: u32 = 0;
+
+/// A trie over characters.
+pub(crate) struct DenseTrie {
+    /// The query that ends at each node, or `NONE`. Node 0 is the root.
+    entries: Vec<u32>,
+    edges: FxHashMap<(u32, char), u32>,
+}
+
+impl Default for DenseTrie {
+    fn default() -> Self {
+        DenseTrie { entries: vec![NONE], edges: FxHashMap::default() }
+    }
+}
+
+impl DenseTrie {
+    /// Whether a spaced text belongs into this trie rather than among the tokens.
+    pub(crate) fn takes(spaced: &str) -> bool {
+        spaced.chars().next().is_some_and(is_dense) || spaced.chars().next_back().is_some_and(is_dense)
+    }
+
+    /// Adds a spaced text; returns the entry that has the same text already, or `entry`.
+    pub(crate) fn add(&mut self, spaced: &str, entry: u32) -> u32 {
+        let mut at = ROOT;
+        for c in spaced.chars() {
+            let fresh = self.entries.len() as u32;
+            at = *self.edges.entry((at, c)).or_insert(fresh);
+            if at == fresh {
+                self.entries.push(NONE);
+            }
+        }
+        let slot = &mut self.entries[at as usize];
+        if *slot == NONE {
+            *slot = entry;
+        }
+        *slot
+    }
+
+    /// Calls `found` with each entry that occurs in the spaced caption, once per occurrence.
+    pub(crate) fn find(&self, spaced: &str, mut found: impl FnMut(u32)) {
+        if self.edges.is_empty() {
+            return;
+        }
+        let mut before = ' ';
+        for (start, first) in spaced.char_indices() {
+            if is_dense(first) || before == ' ' {
+                self.find_at(&spaced[start..], &mut found);
+            }
+            before = first;
+        }
+    }
+
+    /// Reports the entries with which `rest` begins.
+    fn find_at(&self, rest: &str, found: &mut impl FnMut(u32)) {
+        let mut at = ROOT;
+        let mut chars = rest.chars().peekable();
+        while let Some(c) = chars.next() {
+            match self.edges.get(&(at, c)) {
+                Some(&next) => at = next,
+                None => return,
+            }
+            let entry = self.entries[at as usize];
+            if entry != NONE && (is_dense(c) || chars.peek().is_none_or(|&next| next == ' ')) {
+                found(entry);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blanks_are_asked_only_beside_other_letters() {
+        let mut trie = DenseTrie::default();
+        for (entry, text) in ["猫", "黒い猫", "tシャツ", "シャツx"].iter().enumerate() {
+            assert!(DenseTrie::takes(text));
+            assert_eq!(trie.add(text, entry as u32), entry as u32);
+        }
+        assert!(!DenseTrie::takes("aのb"));
+        let find = |caption: &str| {
+            let mut found = Vec::new();
+            trie.find(caption, |entry| found.push(entry));
+            found
+        };
+        assert_eq!(find("大きな黒い猫です"), [1, 0]);
+        assert!(find("赤いtシャツ").is_empty());
+        assert_eq!(find("赤い tシャツを"), [2]);
+        assert_eq!(find("赤いシャツx"), [3]);
+        assert!(find("赤いシャツxl").is_empty());
+    }
+}

@@ -1,0 +1,53 @@
+//! What can go wrong in curation. Each variant names the file, and where it can, the place in it.
+
+use std::path::PathBuf;
+
+/// An error of the `curation` room.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file or table could not be read or written.
+    #[error(transparent)]
+    Shards(#[from] shards::Error),
+    /// A file given as a dump is something else.
+    #[error("{path} is not a MediaWiki XML dump: {why}")]
+    NotADump {
+        /// The file.
+        path: PathBuf,
+        /// What was found instead.
+        why: String,
+    },
+    /// A dump breaks off or is corrupt.
+    #[error("damaged dump {path} at byte {offset}: {why}")]
+    Dump {
+        /// The file.
+        path: PathBuf,
+        /// Where reading stopped, in bytes of the file as it lies on disk (compressed ones if it is compressed).
+        offset: u64,
+        /// What is wrong.
+        why: String,
+    },
+    /// A line of a file of added queries cannot be a query.
+    #[error("line {line} of {path}: {why}")]
+    AddedLine {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+        /// What is wrong.
+        why: String,
+    },
+    /// Nothing is left to write into a query list.
+    #[error("the query list would be empty: {why}")]
+    EmptyList {
+        /// What was read and what it was cut by.
+        why: String,
+    },
+    /// A table of queries cannot be used for matching.
+    #[error("query list {path}: {why}")]
+    QueryList {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+}

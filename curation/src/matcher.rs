@@ -1,0 +1,194 @@
+//! Says which queries a caption holds.
+//!
+//! The rule is written down in `folded.rs`. Every query found counts, nested and overlapping ones too, each once.
+
+use crate::dense_trie::DenseTrie;
+use crate::folded::{MATCH_RULE, fold, spaced};
+use crate::token_trie::TokenTrie;
+use crate::{CUT_ID, Error, Query};
+use shards::TableReader;
+use std::path::Path;
+
+const NONE: u32 = u32::MAX;
+
+/// All queries of a list, ready to be found in captions. One is shared by all threads.
+///
+/// 500,000 queries of one or two words take about 60 MB.
+#[derive(Default)]
+pub struct Matcher {
+    texts: Vec<String>,
+    tokens: TokenTrie,
+    dense: DenseTrie,
+    /// For each query the one before it with the same spaced text, or `NONE`: all of them count. Only the last is in a trie.
+    twins: Vec<u32>,
+}
+
+impl Matcher {
+    /// Reads the kept rows of a query list.
+    ///
+    /// # Errors
+    /// `Shards` when the table cannot be read, `QueryList` when it is meant for another matching rule or its ids are not
+    /// 0, 1, 2... in the order of rows.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let wrong = |why: String| Error::QueryList { path: path.to_path_buf(), why };
+        let reader = TableReader::<Query>::open(path)?;
+        let rule = reader.note("match").unwrap_or("nothing");
+        if rule != MATCH_RULE {
+            return Err(wrong(format!("is meant for the matching rule {rule:?}, this program has {MATCH_RULE:?}")));
+        }
+        let mut texts = Vec::new();
+        for batch in reader {
+            for row in batch?.into_iter().filter(|row| row.cut.is_empty()) {
+                if row.id == CUT_ID || row.id as usize != texts.len() {
+                    return Err(wrong(format!("expected id {} for {:?}, found {}", texts.len(), row.text, row.id)));
+                }
+                texts.push(row.text);
+            }
+        }
+        Ok(Self::from_texts(texts))
+    }
+
+    /// Makes a matcher of texts whose ids are their positions. A text without letters, numbers or signs never matches.
+    ///
+    /// # Panics
+    /// When there are 2^32 - 1 texts or more: ids are `u32`.
+    pub fn from_texts(texts: Vec<String>) -> Self {
+        assert!(texts.len() < NONE as usize, "{} queries are more than ids", texts.len());
+        let mut matcher = Matcher::default();
+        matcher.twins = vec![NONE; texts.len()];
+        for (id, text) in texts.iter().enumerate() {
+            let id = id as u32;
+            let text = spaced(&fold(text));
+            if text.is_empty() {
+                continue;
+            }
+            let first = if DenseTrie::takes(&text) { matcher.dense.add(&text, id) } else { matcher.tokens.add(&text, id) };
+            if first != id {
+                matcher.twins[id as usize] = std::mem::replace(&mut matcher.twins[first as usize], id);
+            }
+        }
+        matcher.texts = texts;
+        matcher
+    }
+
+    /// The ids of all queries that `caption` holds, ascending, each once.
+    pub fn queries(&self, caption: &str) -> Vec<u32> {
+        let caption = spaced(&fold(caption));
+        let mut ids = Vec::new();
+        let mut found = |first: u32| {
+            let mut id = first;
+            while id != NONE {
+                ids.push(id);
+                id = self.twins[id as usize];
+            }
+        };
+        self.tokens.find(&caption, &mut found);
+        self.dense.find(&caption, &mut found);
+        ids.sort_unstable();
+        ids.dedup();
+        ids
+    }
+
+    /// The text of a query.
+    ///
+    /// # Panics
+    /// When `id` is not below [`Matcher::len`].
+    pub fn text(&self, id: u32) -> &str {
+        &self.texts[id as usize]
+    }
+
+    /// Number of queries.
+    pub fn len(&self) -> usize {
+        self.texts.len()
+    }
+
+    /// Whether there is no query.
+    pub fn is_empty(&self) -> bool {
+        self.texts.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::folded::is_dense;
+    use proptest::prelude::*;
+    use shards::TableWriter;
+
+    fn found<'a>(queries: &[&str], caption: &str, matcher: &'a mut Matcher) -> Vec<&'a str> {
+        *matcher = Matcher::from_texts(queries.iter().map(|text| text.to_string()).collect());
+        matcher.queries(caption).into_iter().map(|id| matcher.text(id)).collect()
+    }
+
+    #[test]
+    fn matches_as_the_rule_says() {
+        let check = |queries: &[&str], caption: &str, expected: &[&str]| {
+            assert_eq!(found(queries, caption, &mut Matcher::default()), expected, "{caption}");
+        };
+        check(&["photo", "of", "cat", "a", ",", "photo of", "hot"], "A photo,of a cat", &["photo", "of", "cat", "a", ","]);
+        check(&["red car"], "Red  Car", &["red car"]);
+        check(&["cat", "Cats"], "my \"Cat\", (cat) & CATS!", &["cat", "Cats"]);
+        check(&["dog", "dog's", "ray", "x-ray"], "the dog's X-ray", &["dog's", "x-ray"]);
+        check(&["st. louis", "louis"], "St. Louis", &["st. louis", "louis"]);
+        check(&["café"], "CAFE\u{301}", &["café"]);
+        check(&["東京", "タワー", "cat"], "東京タワーとcat", &["東京", "タワー"]);
+        check(&["Cat", "cat", "CAT"], "a cat", &["Cat", "cat", "CAT"]);
+        check(&["", "  ", "x"], " ", &[]);
+    }
+
+    #[test]
+    fn reads_kept_rows_and_refuses_other_lists() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let row = |id, text: &str, cut: &str| Query {
+            id,
+            text: text.into(),
+            source: "word".into(),
+            count: 1,
+            pmi: None,
+            views: None,
+            cut: cut.into(),
+        };
+        let write = |name: &str, rule: &str, rows: Vec<Query>| {
+            let path = dir.path().join(name);
+            TableWriter::write_all(&path, &[("match", rule)], rows).expect("written");
+            path
+        };
+        let good = write("good", "folded", vec![row(0, "cat", ""), row(1, "dog", ""), row(CUT_ID, "cow", "limit")]);
+        let matcher = Matcher::read(&good).expect("read");
+        assert_eq!((matcher.len(), matcher.queries("cow dog cat")), (2, vec![0, 1]));
+        let other = write("other", "exact", vec![row(0, "cat", "")]);
+        let error = Matcher::read(&other).map(|_| ()).expect_err("refused");
+        assert!(error.to_string().contains("\"exact\""), "{error}");
+        let gap = write("gap", "folded", vec![row(1, "cat", "")]);
+        assert!(matches!(Matcher::read(&gap), Err(Error::QueryList { .. })));
+    }
+
+    /// The rule, word for word: is there a place in the spaced caption where the query stands and both ends are free?
+    fn naive(query: &str, caption: &str) -> bool {
+        let (query, caption) = (spaced(&fold(query)), spaced(&fold(caption)));
+        if query.is_empty() {
+            return false;
+        }
+        let left = query.chars().next().is_some_and(is_dense);
+        let right = query.chars().next_back().is_some_and(is_dense);
+        caption.char_indices().any(|(at, _)| {
+            let (before, rest) = caption.split_at(at);
+            rest.strip_prefix(query.as_str()).is_some_and(|after| {
+                (left || before.is_empty() || before.ends_with(' ')) && (right || after.is_empty() || after.starts_with(' '))
+            })
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+        #[test]
+        fn equals_a_naive_loop(
+            queries in proptest::collection::vec("[abAB猫黒ไท '.\\-\u{301}]{0,5}|\\PC{0,3}", 0..12),
+            caption in "[abAB猫黒ไท '.,\\-\u{301}\"]{0,30}|\\PC{0,12}",
+        ) {
+            let matcher = Matcher::from_texts(queries.clone());
+            let expected: Vec<u32> = (0..queries.len() as u32).filter(|&id| naive(&queries[id as usize], &caption)).collect();
+            prop_assert_eq!(matcher.queries(&caption), expected);
+        }
+    }
+}
