@@ -158,17 +158,6 @@ pub struct Import {
     pub out: PathBuf,
 }
 
-/// Numbers that the model computes with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Precision {
-    /// 32-bit floats throughout.
-    Fp32,
-    /// Matrix products and convolutions in bfloat16, weights and sums in 32 bits.
-    Bf16,
-    /// Matrix products and convolutions in half precision.
-    Fp16,
-}
-
 /// Flags of `train`.
 #[derive(Args, Debug)]
 pub struct Train {
@@ -193,30 +182,33 @@ pub struct Train {
     /// Highest learning rate
     #[arg(long, default_value_t = 5e-4, value_name = "X")]
     pub lr: f64,
-    /// Steps over which the rate rises from 0 [default: 2000, at most a tenth of all steps]
-    #[arg(long, value_name = "N")]
-    pub warmup: Option<u64>,
+    /// Steps over which the rate rises from 0 (the paper's 2000 go with its 400,000 steps)
+    #[arg(long, default_value_t = 200, value_name = "N")]
+    pub warmup: u64,
     /// Decay of weights that are not gains or biases
     #[arg(long, default_value_t = 0.2, value_name = "X")]
     pub weight_decay: f64,
-    /// Numbers computed with [default: bf16]
-    #[arg(long, value_name = "KIND")]
-    pub precision: Option<Precision>,
+    /// Numbers of matrix products and convolutions, fp32, bf16 or fp16; weights and sums stay in 32 bits
+    #[arg(long, default_value = "bf16", value_name = "KIND")]
+    pub precision: training::Precision,
     /// How training images vary: crop (0.9 to 1 of the area), flip-shift (mirrored and moved by an eighth) or none
     #[arg(long, default_value = "crop", value_name = "KIND")]
-    pub augment: String,
+    pub augment: training::Augment,
     /// Whether pairs of one batch with the same caption count as negatives, as in CLIP, or as positives
     #[arg(long, default_value = "negatives", value_name = "KIND")]
-    pub same_caption: String,
+    pub same_caption: training::SameCaption,
     /// Seed of the weights, the order and the augmentation
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub seed: u64,
     /// Loader threads [default: as many as cores]
     #[arg(long, value_name = "N")]
     pub workers: Option<usize>,
-    /// Steps between checkpoints
-    #[arg(long, default_value_t = 500, value_name = "N")]
-    pub checkpoint_every: u64,
+    /// Steps between checkpoints [default: as many as 10 minutes take]
+    #[arg(long, value_name = "N")]
+    pub checkpoint_every: Option<u64>,
+    /// Where to compute: auto, cpu, cuda or cuda:N
+    #[arg(long, default_value = "auto", value_name = "NAME")]
+    pub device: training::DeviceChoice,
     /// Go on from the last checkpoint, or start when there is none
     #[arg(long)]
     pub resume: bool,
@@ -247,6 +239,9 @@ pub struct ZeroShot {
     /// Images per batch
     #[arg(long, default_value_t = 256, value_name = "N")]
     pub batch_size: usize,
+    /// Where to compute: auto, cpu, cuda or cuda:N
+    #[arg(long, default_value = "auto", value_name = "NAME")]
+    pub device: training::DeviceChoice,
     /// JSON file for the results with every prediction [default: evals/zero-shot-SPLIT.json in the run]
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,

@@ -71,3 +71,43 @@ impl crawler::Ledger for Book {
         Ok(self.0.pages_done(source)?)
     }
 }
+
+/// Crawls as the flags say and prints what became of the pairs.
+///
+/// # Errors
+/// Usage for contradictions and missing flags; otherwise what fetching or storing met.
+pub fn run(flags: &cli::Crawl) -> Result<(), Failure> {
+    let sources = flags.source.iter().map(|source| source.parse()).collect::<Result<Vec<crawler::Source>, _>>().map_err(failure)?;
+    let mut options = crawler::CrawlOptions::new(flags.corpus.clone(), sources);
+    options.contact = flags.contact.clone();
+    options.allow_private = flags.allow_private;
+    options.host_connections = flags.host_connections;
+    options.host_rate = flags.host_rate;
+    options.concurrency = flags.concurrency;
+    options.max_depth = flags.max_depth;
+    options.limit = flags.limit;
+    options.check().map_err(failure)?;
+    let (properties, list) = corpus::open(flags)?;
+    options.image_size = properties.image_size;
+    options.resize_mode = properties.resize_mode;
+    let matcher = list.map(|list| queries(&list, &properties)).transpose()?;
+    let ledger = Book(sql::Catalogue::open(&flags.corpus.join("catalog.sqlite"))?);
+
+    let progress = Progress::start("crawl", Unit::Things("pages and pairs"));
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let summary = runtime.block_on(crawler::crawl(options, Arc::new(ledger), matcher, progress.meter.clone())).map_err(failure)?;
+    drop(progress);
+    eprintln!("{summary}");
+    println!("{}", flags.corpus.display());
+    Ok(())
+}
+
+fn failure(error: crawler::Error) -> Failure {
+    if error.is_usage() { Failure::Usage(error.to_string()) } else { error.into() }
+}
+
+fn queries(list: &std::path::Path, properties: &Properties) -> Result<Arc<dyn crawler::Matcher>, Failure> {
+    let matcher = curation::Matcher::read(list)?;
+    let cap = Cap { seed: properties.seed, per_query: properties.crawl_cap() };
+    Ok(Arc::new(Queries { matcher, cap }))
+}

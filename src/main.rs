@@ -2,6 +2,7 @@
 
 mod cli;
 mod config;
+mod corpus;
 mod crawl;
 mod curate;
 mod demo;

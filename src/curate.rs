@@ -1,0 +1,42 @@
+//! `diptych curate`: the selection from the pool.
+
+use crate::cli;
+use crate::corpus::Properties;
+use crate::failure::Failure;
+use crate::progress::{Progress, Unit};
+use curation::SelectOptions;
+
+/// Selects and says what each rule removed.
+///
+/// # Errors
+/// Usage when the folder is no corpus or a rule is unknown; otherwise what reading or writing met.
+pub fn run(flags: &cli::Curate) -> Result<(), Failure> {
+    Properties::read(&flags.corpus)?;
+    let mut options = SelectOptions::new(&flags.corpus);
+    options.name = flags.name.clone();
+    options.per_query = flags.per_query;
+    options.filters.off = flags.without.clone();
+    options.filters.check().map_err(|error| Failure::Usage(error.to_string()))?;
+    let catalogue = flags.corpus.join("catalog.sqlite");
+    if catalogue.exists() {
+        options.segments = Some(sql::Catalogue::open_read_only(&catalogue)?.committed_segments()?);
+    }
+    let progress = Progress::start("curate", Unit::Things("pairs"));
+    let summary = curation::select(&options, &progress.meter)?;
+    drop(progress);
+    eprintln!("kept {} of {} pairs as {} samples", summary.kept, summary.pairs, summary.samples);
+    for (rule, removed) in summary.removed.iter().filter(|(_, removed)| *removed > 0) {
+        eprintln!("  {rule}: {removed}");
+    }
+    if summary.unreachable > 0 {
+        eprintln!(
+            "{} queries cannot reach --per-query because the crawl fetched for a lower one; crawl into a new corpus to raise it",
+            summary.unreachable
+        );
+    }
+    if summary.comparisons_left_out > 0 {
+        eprintln!("{} comparisons of look-alikes were left out in crowded places; some near-duplicates may remain", summary.comparisons_left_out);
+    }
+    println!("{}", flags.corpus.join("selection").join(&flags.name).join("manifest.parquet").display());
+    Ok(())
+}
