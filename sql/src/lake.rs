@@ -9,6 +9,9 @@ use polars::sql::SQLContext;
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
 
+/// Longest message of the engine's that is passed on, in characters.
+const MAX_MESSAGE: usize = 300;
+
 /// A corpus folder and a folder of runs, seen as tables. Each statement sees what is there when it begins: a crawl or a
 /// training may go on meanwhile. Parquet is scanned as far as the statement needs; the catalogue's tables and those of
 /// runs are read whole, when named.
@@ -92,19 +95,28 @@ impl Lake {
         let answer = std::panic::catch_unwind(AssertUnwindSafe(|| context.execute(statement)?.collect()));
         match answer {
             Ok(Ok(frame)) => Ok(frame),
-            Ok(Err(error)) => Err(self.explain(&error.to_string(), &named)),
+            Ok(Err(error)) => Err(self.explain(&error, &named)),
             Err(panic) => Err(Error::Statement { why: format!("the engine broke off: {}", panic_text(panic.as_ref())) }),
         }
     }
 
     /// The engine's message, with the names that were likely meant.
-    fn explain(&self, message: &str, named: &[&Table]) -> Error {
-        let message = message.lines().next().unwrap_or_default();
+    fn explain(&self, error: &PolarsError, named: &[&Table]) -> Error {
+        if let PolarsError::ComputeError(_) | PolarsError::IO { .. } = error
+            && let Some(damage) = named.iter().find_map(|table| table.damage(&self.place))
+        {
+            return damage;
+        }
+        let message = shorten(&error.to_string());
+        let message = message.as_str();
         if let Some(name) = between(message, "relation '", "' was not found") {
             return find(name).err().unwrap_or_else(|| Error::Statement { why: message.to_string() });
         }
-        match missing_column(message) {
-            Some(name) => self.no_column(name, named),
+        if let Some(name) = missing_column(message) {
+            return self.no_column(name, named);
+        }
+        match between(message, "duplicate output name '", "'") {
+            Some(name) => Error::Statement { why: format!("two columns of the answer are called {name}, name one of them with as") },
             None => Error::Statement { why: message.to_string() },
         }
     }
@@ -160,8 +172,19 @@ fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
 /// The column that the engine's message misses.
 fn missing_column(message: &str) -> Option<&str> {
     between(message, "unable to find column \"", "\"")
+        .or_else(|| between(message, "no column named '", "'"))
         .or_else(|| between(message, "not found: \"", "\""))
         .or_else(|| message.strip_prefix("not found: ").map(|rest| rest.split([' ', ';']).next().unwrap_or(rest)))
+}
+
+/// The engine's message in one line, without the plan or syntax tree that it may append.
+fn shorten(message: &str) -> String {
+    let said = message.split("\n\nResolved plan").next().unwrap_or_default();
+    let line = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(MAX_MESSAGE) {
+        Some((end, _)) => format!("{}...", &line[..end]),
+        None => line,
+    }
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
@@ -257,6 +280,8 @@ mod tests {
         assert!(refused(&lake, "select p.captoin from pairs p").ends_with("did you mean pairs.caption"));
         assert!(refused(&lake, "select seen from counters where qury_id = 1").ends_with("did you mean counters.query_id"));
         assert!(refused(&lake, "select zebra from outcomes").contains("there are outcomes.outcome, outcomes.count"));
+        assert!(refused(&lake, "select flatness, abs(flatness) from pairs").contains("two columns of the answer are called flatness"));
+        assert!(refused(&lake, "select exists (select 1 from pairs)").len() < MAX_MESSAGE + 50);
         assert!(refused(&lake, "describe host").ends_with("did you mean hosts"));
     }
 

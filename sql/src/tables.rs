@@ -90,6 +90,27 @@ impl Table {
         }
     }
 
+    /// The Parquet files of the table as it is now; none for tables that have other sources.
+    fn files(&self, place: &Place) -> Result<Vec<PathBuf>, Error> {
+        let corpus = place.corpus.as_deref();
+        match &self.rows {
+            Rows::Segments(folder, _) => segment_files(corpus, folder),
+            Rows::Selections(file, _) => Ok(selection_files(corpus, file)?.into_iter().map(|(_, path)| path).collect()),
+            Rows::Queries => Ok(query_files(corpus)),
+            Rows::Catalogue(_) | Rows::Corpus | Rows::Runs(_) => Ok(Vec::new()),
+        }
+    }
+
+    /// The first file whose footer cannot be read, as an error that names it; the engine's own does not.
+    pub(crate) fn damage(&self, place: &Place) -> Option<Error> {
+        let damage = |path: PathBuf| {
+            let read = std::fs::File::open(&path).map_err(PolarsError::from);
+            let source = read.and_then(|file| ParquetReader::new(file).get_metadata().map(|_| ())).err()?;
+            Some(Error::Table { table: self.name, path, source })
+        };
+        self.files(place).ok()?.into_iter().find_map(damage)
+    }
+
     /// The rows of all files; `empty` when there is none.
     fn parquet(&self, files: &[PathBuf], empty: fn() -> PolarsResult<DataFrame>) -> Result<LazyFrame, Error> {
         let failed = |source| Error::Table { table: self.name, path: files.first().cloned().unwrap_or_default(), source };
@@ -105,15 +126,18 @@ impl Table {
     /// The rows of this file in every selection, with the selection's name as the first column.
     fn selections(&self, corpus: Option<&Path>, file: &str, empty: fn() -> PolarsResult<DataFrame>) -> Result<LazyFrame, Error> {
         let named = |frame: LazyFrame, name: &str| frame.select([lit(name).cast(DataType::String).alias("selection"), all().as_expr()]);
-        let folder = corpus.map(|corpus| corpus.join("selection")).unwrap_or_default();
         let mut parts = Vec::new();
-        for (name, path) in entries(&folder, |path| path.join(file).is_file())? {
-            parts.push(named(self.parquet(&[path.join(file)], empty)?, &name));
+        for (name, path) in selection_files(corpus, file)? {
+            parts.push(named(self.parquet(&[path], empty)?, &name));
         }
         if parts.is_empty() {
             return Ok(named(self.parquet(&[], empty)?, ""));
         }
-        concat_lf_diagonal(parts, UnionArgs::default()).map_err(|source| Error::Table { table: self.name, path: folder, source })
+        concat_lf_diagonal(parts, UnionArgs::default()).map_err(|source| Error::Table {
+            table: self.name,
+            path: corpus.unwrap_or(Path::new("")).join("selection"),
+            source,
+        })
     }
 }
 
@@ -137,6 +161,13 @@ fn segment_files(corpus: Option<&Path>, folder: &str) -> Result<Vec<PathBuf>, Er
     };
     let files = entries(&corpus.join(folder), |path| path.extension().is_some_and(|end| end == "parquet") && belongs(path))?;
     Ok(files.into_iter().map(|(_, path)| path).collect())
+}
+
+/// A file of each selection that has it, with the selection's name, in order.
+fn selection_files(corpus: Option<&Path>, file: &str) -> Result<Vec<(String, PathBuf)>, Error> {
+    let Some(corpus) = corpus else { return Ok(Vec::new()) };
+    let folders = entries(&corpus.join("selection"), |path| path.join(file).is_file())?;
+    Ok(folders.into_iter().map(|(name, path)| (name, path.join(file))).collect())
 }
 
 fn query_files(corpus: Option<&Path>) -> Vec<PathBuf> {
