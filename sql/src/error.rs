@@ -57,16 +57,6 @@ pub enum Error {
         /// The number asked for.
         id: u64,
     },
-    /// The catalogue holds a word that this program does not know.
-    #[error("catalogue {path}: {what} is {found:?}, which this program does not know: it was changed by something else")]
-    Strange {
-        /// The file.
-        path: PathBuf,
-        /// Which value.
-        what: String,
-        /// The value.
-        found: String,
-    },
     /// The operating system refused an operation on a file or folder.
     #[error("cannot {what} {path}")]
     Io {
@@ -95,9 +85,6 @@ pub enum Error {
         /// The table library's answer.
         source: polars::error::PolarsError,
     },
-    /// A file of the shards room could not be read.
-    #[error(transparent)]
-    Shards(#[from] shards::Error),
     /// A statement that would change something, or nothing SQL knows.
     #[error("{word:?} is refused: only select, with, values, show tables, describe and explain are, since nothing is changed from here")]
     ReadOnly {
@@ -141,6 +128,12 @@ pub enum Error {
         /// Near names with their tables.
         near: String,
     },
+    /// A question that is none of [`crate::INSPECTIONS`].
+    #[error("there is no question {name}: \\i lists them")]
+    NoInspection {
+        /// The name asked for.
+        name: String,
+    },
     /// The engine refused the statement.
     #[error("cannot answer: {why}")]
     Statement {
@@ -153,13 +146,15 @@ pub enum Error {
     /// The terminal could not be read.
     #[error("cannot read from the terminal")]
     Terminal(#[source] rustyline::error::ReadlineError),
-    /// Statements of a file or of standard input failed, each already reported.
-    #[error("{failed} of {all} statements failed")]
-    Failed {
-        /// Number that failed.
-        failed: usize,
-        /// Number that ran.
-        all: usize,
+    /// A statement of a file or of standard input failed.
+    #[error("line {line} of {origin}")]
+    InText {
+        /// The file, or `standard input`.
+        origin: String,
+        /// The line on which the statement begins, counted from 1.
+        line: usize,
+        /// What is wrong with it.
+        source: Box<Error>,
     },
 }
 

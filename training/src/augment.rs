@@ -3,8 +3,7 @@
 //! Every view depends on (seed, epoch, sample) only. Pixels stay 8-bit RGB; the model's normalisation comes later.
 
 use crate::draws::Draws;
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use crate::preprocess::{Crop, evaluation_view, resize_crop};
 use image::RgbImage;
 
 /// Share of the area that a random crop keeps; open_clip's default.
@@ -46,80 +45,52 @@ impl std::fmt::Display for Augment {
     }
 }
 
-/// A part of a picture, in pixels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Part {
-    left: u32,
-    top: u32,
-    width: u32,
-    height: u32,
-}
-
 impl Augment {
     /// Writes a view of `pixels` into `out`: `side` x `side` RGB, row by row, `3 * side * side` bytes.
     pub fn view(self, pixels: &RgbImage, side: u32, draws: &mut Draws, out: &mut [u8]) {
-        match self {
-            Augment::None => resize_part(pixels, middle_square(pixels), side, out),
-            Augment::Crop => resize_part(pixels, random_part(pixels, draws), side, out),
-            Augment::FlipShift => {
-                resize_part(pixels, middle_square(pixels), side, out);
-                let reach = u64::from(side / SHIFT_SHARE);
-                let mut shift = || draws.below(2 * reach + 1) as i64 - reach as i64;
-                let (right, down) = (shift(), shift());
-                shift_and_flip(out, side as usize, right, down, draws.below(2) == 1);
-            }
-        }
+        let view = match self {
+            Augment::Crop => resize_crop(pixels, random_crop(pixels.dimensions(), draws), side, side),
+            Augment::FlipShift | Augment::None if pixels.dimensions() == (side, side) => return self.move_view(pixels, draws, out),
+            Augment::FlipShift | Augment::None => evaluation_view(pixels, side),
+        };
+        self.move_view(&view, draws, out);
     }
-}
 
-fn middle_square(pixels: &RgbImage) -> Part {
-    let side = pixels.width().min(pixels.height());
-    Part { left: (pixels.width() - side) / 2, top: (pixels.height() - side) / 2, width: side, height: side }
+    /// Copies a square picture into `out`, shifted and flipped if that is wanted.
+    fn move_view(self, pixels: &RgbImage, draws: &mut Draws, out: &mut [u8]) {
+        if self != Augment::FlipShift {
+            out.copy_from_slice(pixels.as_raw());
+            return;
+        }
+        let reach = u64::from(pixels.width() / SHIFT_SHARE);
+        let mut shift = || draws.below(2 * reach + 1) as i64 - reach as i64;
+        let (right, down) = (shift(), shift());
+        shift_and_flip(pixels, right, down, draws.below(2) == 1, out);
+    }
 }
 
 /// torchvision's RandomResizedCrop: ten tries at a part of random area and ratio, then the middle as wide as may be.
-fn random_part(pixels: &RgbImage, draws: &mut Draws) -> Part {
-    let (width, height) = (f64::from(pixels.width()), f64::from(pixels.height()));
+fn random_crop((width, height): (u32, u32), draws: &mut Draws) -> Crop {
+    let (wide, high) = (f64::from(width), f64::from(height));
     for _ in 0..10 {
-        let area = width * height * draws.between(CROP_SCALE.0, CROP_SCALE.1);
+        let area = wide * high * draws.between(CROP_SCALE.0, CROP_SCALE.1);
         let ratio = draws.between_logs(CROP_RATIO.0, CROP_RATIO.1);
         let (w, h) = ((area * ratio).sqrt().round(), (area / ratio).sqrt().round());
-        if w >= 1.0 && h >= 1.0 && w <= width && h <= height {
-            let (w, h) = (w as u32, h as u32);
-            let left = draws.below(u64::from(pixels.width() - w) + 1) as u32;
-            let top = draws.below(u64::from(pixels.height() - h) + 1) as u32;
-            return Part { left, top, width: w, height: h };
+        if w >= 1.0 && h >= 1.0 && w <= wide && h <= high {
+            let left = draws.below(u64::from(width) - w as u64 + 1) as f64;
+            let top = draws.below(u64::from(height) - h as u64 + 1) as f64;
+            return Crop { left, top, width: w, height: h };
         }
     }
-    let w = width.min((height * CROP_RATIO.1).round()).max(1.0) as u32;
-    let h = height.min((width / CROP_RATIO.0).round()).max(1.0) as u32;
-    Part { left: (pixels.width() - w) / 2, top: (pixels.height() - h) / 2, width: w, height: h }
+    let w = wide.min((high * CROP_RATIO.1).round()).max(1.0);
+    let h = high.min((wide / CROP_RATIO.0).round()).max(1.0);
+    Crop { left: ((wide - w) / 2.0).floor(), top: ((high - h) / 2.0).floor(), width: w, height: h }
 }
 
-/// Resizes a part to `side` x `side` with the bicubic kernel (a = -0.5) that widens with the scale, as Pillow's does.
-fn resize_part(pixels: &RgbImage, part: Part, side: u32, out: &mut [u8]) {
-    if (part.width, part.height) == (side, side) {
-        let (from, row) = (3 * (part.top * pixels.width() + part.left) as usize, 3 * side as usize);
-        let rows = pixels.as_raw()[from..].chunks(3 * pixels.width() as usize);
-        out.chunks_exact_mut(row).zip(rows).for_each(|(to, from)| to.copy_from_slice(&from[..row]));
-        return;
-    }
-    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom)).crop(
-        f64::from(part.left),
-        f64::from(part.top),
-        f64::from(part.width),
-        f64::from(part.height),
-    );
-    let from = ImageRef::new(pixels.width(), pixels.height(), pixels.as_raw(), PixelType::U8x3);
-    let to = Image::from_slice_u8(side, side, out, PixelType::U8x3);
-    let resized = from.ok().zip(to.ok()).and_then(|(from, mut to)| Resizer::new().resize(&from, &mut to, &options).ok());
-    debug_assert!(resized.is_some(), "a part lies inside its picture and the sizes agree by construction");
-}
-
-/// Moves the content of a square picture right and down by pixels (negative: left and up), what was outside being
-/// mirrored at the edge, then flips it left to right.
-fn shift_and_flip(pixels: &mut [u8], side: usize, right: i64, down: i64, flip: bool) {
-    let from = pixels.to_vec();
+/// Writes a square picture, moved right and down by pixels (negative: left and up), what was outside being mirrored at the
+/// edge, then flipped left to right.
+fn shift_and_flip(pixels: &RgbImage, right: i64, down: i64, flip: bool, out: &mut [u8]) {
+    let (from, side) = (pixels.as_raw(), pixels.width() as usize);
     // Mirrored without repeating the edge, as PyTorch's reflection padding.
     let mirror = |at: i64| {
         let last = side as i64 - 1;
@@ -132,7 +103,7 @@ fn shift_and_flip(pixels: &mut [u8], side: usize, right: i64, down: i64, flip: b
             let target = if flip { side - 1 - x } else { x };
             let source = row + 3 * mirror(x as i64 - right);
             let to = 3 * (y * side + target);
-            pixels[to..to + 3].copy_from_slice(&from[source..source + 3]);
+            out[to..to + 3].copy_from_slice(&from[source..source + 3]);
         }
     }
 }
@@ -156,12 +127,13 @@ mod tests {
     proptest! {
         #[test]
         fn crops_keep_their_bounds(width in 1u32..400, height in 1u32..400, key: u64) {
-            let part = random_part(&RgbImage::new(width, height), &mut Draws::new("augment", 1, &[key]));
-            prop_assert!(part.left + part.width <= width && part.top + part.height <= height);
-            prop_assert!(part.width > 0 && part.height > 0);
-            let share = f64::from(part.width * part.height) / f64::from(width * height);
+            let crop = random_crop((width, height), &mut Draws::new("augment", 1, &[key]));
+            prop_assert!(crop.left >= 0.0 && crop.left + crop.width <= f64::from(width));
+            prop_assert!(crop.top >= 0.0 && crop.top + crop.height <= f64::from(height));
+            prop_assert!(crop.width >= 1.0 && crop.height >= 1.0);
+            let share = crop.width * crop.height / f64::from(width * height);
             if width.min(height) > 100 && width.max(height) < width.min(height) * 5 / 4 {
-                prop_assert!(share > 0.88, "{:?}", part);
+                prop_assert!(share > 0.88, "{:?}", crop);
             }
         }
 
@@ -187,16 +159,15 @@ mod tests {
 
     #[test]
     fn shifts_mirror_the_edge() {
-        let row = |pixels: &[u8]| (0..4).map(|x| pixels[3 * x]).collect::<Vec<u8>>();
-        let make = || RgbImage::from_fn(4, 4, |x, y| Rgb([(10 * y + x) as u8, 0, 0])).into_raw();
-        let mut right = make();
-        shift_and_flip(&mut right, 4, 1, 0, false);
-        assert_eq!(row(&right), [1, 0, 1, 2]);
-        let mut left = make();
-        shift_and_flip(&mut left, 4, -1, 2, false);
-        assert_eq!((row(&left), row(&left[24..])), (vec![21, 22, 23, 22], vec![1, 2, 3, 2]));
-        let mut flipped = make();
-        shift_and_flip(&mut flipped, 4, 0, 0, true);
-        assert_eq!(row(&flipped), [3, 2, 1, 0]);
+        let pixels = RgbImage::from_fn(4, 4, |x, y| Rgb([(10 * y + x) as u8, 0, 0]));
+        let row = |right, down, flip, row: usize| {
+            let mut out = vec![0; 48];
+            shift_and_flip(&pixels, right, down, flip, &mut out);
+            (0..4).map(|x| out[12 * row + 3 * x]).collect::<Vec<u8>>()
+        };
+        assert_eq!(row(1, 0, false, 0), [1, 0, 1, 2]);
+        assert_eq!(row(-1, 2, false, 0), [21, 22, 23, 22]);
+        assert_eq!(row(-1, 2, false, 2), [1, 2, 3, 2]);
+        assert_eq!(row(0, 0, true, 0), [3, 2, 1, 0]);
     }
 }

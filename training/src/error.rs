@@ -90,6 +90,72 @@ pub enum Error {
         /// What is wrong, with the sample's key where there is one.
         why: String,
     },
+    /// Nothing to train on.
+    #[error("no sample of split train with a caption in {place}")]
+    NoSamples {
+        /// The manifests, with commas.
+        place: String,
+    },
+    /// The corpus is larger than the loader can address.
+    #[error("more than {limit} {what} in one training")]
+    TooMany {
+        /// What there is too much of.
+        what: &'static str,
+        /// The most there may be.
+        limit: u64,
+    },
+    /// A sample cannot be read, nor can any of those tried in its place: the archives are not what the manifest says.
+    #[error("cannot read {location} ({why}), nor {tried} samples tried in its place")]
+    Unreadable {
+        /// The archive and offset of the first.
+        location: String,
+        /// What is wrong with it.
+        why: String,
+        /// Samples tried after it.
+        tried: u64,
+    },
+    /// Options of a training make no sense, alone or together.
+    #[error("{why}")]
+    Options {
+        /// The rule.
+        why: String,
+    },
+    /// The folder holds a run already and resuming was not asked for.
+    #[error("{path} holds a run already; resume it or choose another folder")]
+    RunExists {
+        /// The run's folder.
+        path: PathBuf,
+    },
+    /// A run would be resumed with another property than it was begun with.
+    #[error("run {path} has {property} {run}, asked for is {asked}")]
+    Contradiction {
+        /// The run's folder.
+        path: PathBuf,
+        /// The property.
+        property: String,
+        /// Its value in the run.
+        run: String,
+        /// The value asked for.
+        asked: String,
+    },
+    /// A checkpoint is damaged or missing.
+    #[error("checkpoint {path}: {why}")]
+    Checkpoint {
+        /// The folder or file.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+    /// The loss or a gradient is no longer a number.
+    #[error("the training diverged at step {step}: loss {loss}, gradient {norm}; try a lower rate or a longer warm-up")]
+    Diverged {
+        /// The step, from 0.
+        step: u64,
+        /// The loss there.
+        loss: f64,
+        /// Length of the gradient there.
+        norm: f64,
+    },
 }
 
 impl Error {

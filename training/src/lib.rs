@@ -2,29 +2,59 @@
 //!
 //! - models: [`ModelConfig`] (sizes, read from `models/*.json`), [`Clip`] (the two towers), [`Precision`];
 //! - devices: [`DeviceChoice`] and [`Chosen`], which must come before any other use of libtorch;
-//! - input: [`Tokenizer`] for texts, [`evaluation_view`], [`resize_crop`] and [`normalise_into`] for pictures.
+//! - input: [`Tokenizer`] for texts, [`evaluation_view`], [`resize_crop`] and [`normalise_into`] for pictures;
+//! - training: [`train`] by [`TrainOptions`], over [`Samples`] that a [`Loader`] brings in [`Batch`]es; a run's [`Checkpoints`]
+//!   ([`load_model`] reads one back), [`Metrics`] and TensorBoard events.
 
+mod augment;
+mod checkpoint;
 mod clean;
 mod clip;
 mod config;
 mod device;
+mod draws;
 mod error;
+mod events;
+#[cfg(test)]
+mod fixture;
 mod init;
 mod layers;
+mod loader;
+mod loss;
+mod metrics;
+mod optimiser;
+mod options;
+mod order;
 mod preprocess;
 mod resnet;
+mod run;
+mod samples;
+mod scaling;
+mod schedule;
 mod small;
 mod text;
 mod tokenizer;
+mod trainer;
 mod transformer;
 mod vars;
 mod vit;
 mod weights;
 
+pub use augment::Augment;
+pub use checkpoint::{Checkpoints, State, load_model};
 pub use clip::Clip;
 pub use config::{ModelConfig, TextConfig, VisionConfig};
 pub use device::{Chosen, DeviceChoice, set_threads};
 pub use error::Error;
 pub use layers::Precision;
+pub use loader::{Batch, Damaged, Loader, LoaderOptions, Position};
+pub use loss::{SameCaption, contrastive};
+pub use metrics::Metrics;
+pub use optimiser::{AdamW, AdamWSettings};
+pub use options::{CheckpointEvery, TrainOptions};
 pub use preprocess::{Crop, MEAN, STD, evaluation_view, normalise_into, resize_crop};
+pub use samples::Samples;
+pub use scaling::LossScale;
+pub use schedule::Schedule;
 pub use tokenizer::{END, START, Tokenizer, pad};
+pub use trainer::{TrainSummary, train};

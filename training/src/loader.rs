@@ -26,8 +26,8 @@ const REPLACEMENTS: u64 = 20;
 /// Texts are padded to a multiple of this many tokens, so that few shapes occur.
 const TEXT_STEP: usize = 8;
 
-/// Turns a caption into token ids, start and end included, without padding, already cut to the model's length.
-pub type Tokenize = Arc<dyn Fn(&str) -> Vec<i64> + Send + Sync>;
+/// Turns a caption into at most so many token ids, start and end included, without padding.
+pub(crate) type Tokenize = Arc<dyn Fn(&str, usize) -> Vec<u32> + Send + Sync>;
 
 /// A place in the endless stream of samples.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -58,6 +58,8 @@ pub struct LoaderOptions {
     pub image_size: u32,
     /// How pictures are varied.
     pub augment: Augment,
+    /// Most tokens of a caption.
+    pub context_length: usize,
     /// Threads that decode.
     pub workers: usize,
 }
@@ -241,11 +243,13 @@ impl Maker {
                 })
             })
             .collect();
-        let texts: Vec<Vec<i64>> = distinct.par_iter().map(|&caption| (self.tokenize)(self.samples.caption(caption))).collect();
-        let length = texts.iter().map(Vec::len).max().unwrap_or(0).next_multiple_of(TEXT_STEP);
+        let most = self.options.context_length;
+        let texts: Vec<Vec<u32>> = distinct.par_iter().map(|&caption| (self.tokenize)(self.samples.caption(caption), most)).collect();
+        let longest = texts.iter().map(Vec::len).max().unwrap_or(0);
+        let length = longest.next_multiple_of(TEXT_STEP).min(most).max(longest);
         let mut tokens = vec![0; texts.len() * length];
         for (row, text) in tokens.chunks_exact_mut(length.max(1)).zip(&texts) {
-            row[..text.len()].copy_from_slice(text);
+            row.iter_mut().zip(text).for_each(|(to, &id)| *to = i64::from(id));
         }
         (tokens, length, caption_of)
     }
@@ -269,11 +273,11 @@ mod tests {
     use std::path::Path;
 
     fn bytes_as_tokens() -> Tokenize {
-        Arc::new(|text| text.bytes().map(i64::from).collect())
+        Arc::new(|text, most| text.bytes().map(u32::from).take(most).collect())
     }
 
     fn options(batch_size: usize, workers: usize) -> LoaderOptions {
-        LoaderOptions { seed: 3, batch_size, image_size: 16, augment: Augment::Crop, workers }
+        LoaderOptions { seed: 3, batch_size, image_size: 16, augment: Augment::Crop, context_length: 22, workers }
     }
 
     fn batches(folder: &Path, options: LoaderOptions, from: Position, count: usize) -> Vec<Batch> {
@@ -322,7 +326,7 @@ mod tests {
         write_manifest(dir.path(), 40, 16);
         let batch = batches(dir.path(), options(40, 2), Position::default(), 1).remove(0);
         let rows: Vec<&[i64]> = batch.tokens.chunks(batch.text_length).collect();
-        assert_eq!(batch.text_length, 24, "19 bytes rounded up");
+        assert_eq!(batch.text_length, 22, "19 bytes rounded up to 24, but no more than the context");
         assert!(rows.len() < 40, "{} rows", rows.len());
         assert!(batch.caption_of.iter().all(|&row| (row as usize) < rows.len()));
         let distinct: std::collections::HashSet<_> = rows.iter().collect();

@@ -97,11 +97,11 @@ impl Samples {
         }
         if samples.records.is_empty() {
             let manifests = manifests.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
-            return Err(Error::NoSamples { manifests });
+            return Err(Error::NoSamples { place: manifests });
         }
         samples.places = places(&reading.weights);
         if samples.places.as_ref().is_some_and(Vec::is_empty) {
-            return Err(Error::NoSamples { manifests: "the manifests with a weight above 0".to_string() });
+            return Err(Error::NoSamples { place: "the manifests, with a weight above 0".to_string() });
         }
         Ok(samples)
     }

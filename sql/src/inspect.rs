@@ -1,0 +1,142 @@
+//! Questions worth asking of any corpus: the files of `inspect/`, kept in the program so that they can be asked by name.
+
+/// A question: `diptych sql` answers it with `\i NAME`.
+pub struct Inspection {
+    /// Its name, that of its file. Those that begin with `catalogue_` can also be asked of `catalog.sqlite` in `sqlite3`.
+    pub name: &'static str,
+    /// The statement, after comments that say what it answers and how to read that.
+    pub text: &'static str,
+}
+
+impl Inspection {
+    /// What it answers: the first line of its text.
+    pub fn question(&self) -> &'static str {
+        self.text.lines().next().unwrap_or_default().trim_start_matches("-- ")
+    }
+
+    /// The question of this name.
+    pub fn find(name: &str) -> Option<&'static Inspection> {
+        INSPECTIONS.iter().find(|inspection| inspection.name == name)
+    }
+}
+
+macro_rules! inspections {
+    ($($name:literal,)*) => {
+        [$(Inspection { name: $name, text: include_str!(concat!("../inspect/", $name, ".sql")) },)*]
+    };
+}
+
+/// All questions, by name.
+pub static INSPECTIONS: [Inspection; 21] = inspections![
+    "aspect_ratios",
+    "captions_by_length",
+    "captions_most_repeated",
+    "catalogue_counters_summary",
+    "catalogue_frontier",
+    "catalogue_hosts_by_bytes",
+    "catalogue_jobs_open",
+    "catalogue_outcomes",
+    "catalogue_segments_by_size",
+    "copies_of_images",
+    "fields",
+    "image_sizes",
+    "most_capped_queries",
+    "near_duplicates_examples",
+    "outcomes_over_time",
+    "pairs_per_query",
+    "queries_without_pairs",
+    "refusals_by_host",
+    "refusals_by_reason",
+    "runs_latest",
+    "selection_sizes",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::corpus;
+    use crate::{Format, Lake, render};
+    use std::path::Path;
+
+    fn ask(lake: &Lake, name: &str) -> Vec<String> {
+        let inspection = Inspection::find(name).expect(name);
+        let mut frame = lake.query(inspection.text).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let mut out = Vec::new();
+        render(&mut frame, Format::Csv, &mut out).expect("written");
+        String::from_utf8(out).expect("text").lines().skip(1).map(str::to_string).collect()
+    }
+
+    #[test]
+    fn every_file_is_here_and_says_what_it_answers() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("inspect");
+        let mut files: Vec<String> = std::fs::read_dir(folder)
+            .expect("listed")
+            .map(|entry| entry.expect("entry").file_name().into_string().expect("text"))
+            .collect();
+        files.sort();
+        assert_eq!(files, INSPECTIONS.iter().map(|inspection| format!("{}.sql", inspection.name)).collect::<Vec<_>>());
+        for inspection in &INSPECTIONS {
+            let comments = inspection.text.lines().take_while(|line| line.starts_with("-- ")).count();
+            assert!(inspection.question().ends_with('?') && comments >= 2, "{}", inspection.name);
+        }
+    }
+
+    #[test]
+    fn all_answer_over_a_corpus_and_over_nothing() {
+        let corpus = corpus();
+        let lake = corpus.lake();
+        let nothing = Lake::open(None, None).expect("nothing to open");
+        for inspection in &INSPECTIONS {
+            assert!(!ask(&lake, inspection.name).is_empty(), "{} has no answer", inspection.name);
+            assert!(ask(&nothing, inspection.name).is_empty(), "{} answers about nothing", inspection.name);
+        }
+    }
+
+    #[test]
+    fn those_of_the_catalogue_answer_the_same_in_sqlite() {
+        let corpus = corpus();
+        let connection = rusqlite::Connection::open(corpus.path().join("catalog.sqlite")).expect("opened");
+        for inspection in INSPECTIONS.iter().filter(|inspection| inspection.name.starts_with("catalogue_")) {
+            let mut statement = connection.prepare(inspection.text).unwrap_or_else(|error| panic!("{}: {error}", inspection.name));
+            let columns = statement.column_count();
+            let cell = |row: &rusqlite::Row, at| match row.get_ref(at).expect("a cell") {
+                rusqlite::types::ValueRef::Integer(n) => n.to_string(),
+                rusqlite::types::ValueRef::Real(x) => serde_json::Value::from(x).to_string(),
+                other => other.as_str().expect("text").to_string(),
+            };
+            let rows = statement.query_map([], |row| Ok((0..columns).map(|at| cell(row, at)).collect::<Vec<_>>().join(",")));
+            let rows: Vec<String> = rows.expect("asked").map(|row| row.expect("a row")).collect();
+            assert_eq!(rows, ask(&corpus.lake(), inspection.name), "{}", inspection.name);
+        }
+    }
+
+    #[test]
+    fn answers_are_right() {
+        let corpus = corpus();
+        let expected: [(&str, &[&str]); 15] = [
+            ("pairs_per_query", &["red circle,word,2", "a blue, square,added,1"]),
+            ("queries_without_pairs", &["2,zebra,0"]),
+            ("most_capped_queries", &["red circle,4,2,1"]),
+            ("refusals_by_reason", &["first,kept,2,0.6667", "first,near-duplicate,1,0.3333"]),
+            ("refusals_by_host", &["b.example,http,1,404 Not Found,http://b.example/4.jpg"]),
+            ("captions_most_repeated", &["a red circle,2,2"]),
+            ("near_duplicates_examples", &[]),
+            ("image_sizes", &["64,1,0.1", "256,2,0.1"]),
+            ("aspect_ratios", &["about square,2", "\"banner, 3:1 or wider\",1"]),
+            ("captions_by_length", &["3,2", "4,1"]),
+            ("fields", &["alt,4,4,2", "figcaption,2,1,1"]),
+            ("selection_sizes", &["first,train,1,1,1", "first,val,1,2,1"]),
+            ("runs_latest", &["small,20,2"]),
+            ("catalogue_outcomes", &["fetched,3,0.5", "full,1,0.1667", "http,1,0.1667", "page:fetched,1,1.0", "unmatched,1,0.1667"]),
+            ("catalogue_jobs_open", &["web,http://a.example/,fetch,open,1,2", "web,http://a.example/,pages,leased,1,3"]),
+        ];
+        for (name, rows) in expected {
+            let answer = ask(&corpus.lake(), name);
+            match name {
+                "near_duplicates_examples" => assert!(answer[0].contains("http://b.example/2.jpg,http://a.example/1.jpg"), "{answer:?}"),
+                "pairs_per_query" => assert_eq!(answer, ["red circle,word,2", "\"a blue, square\",added,1"]),
+                _ => assert_eq!(answer, rows, "{name}"),
+            }
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! Statements from a file, from standard input, or typed: cut at semicolons, answered in order.
+
+use crate::statement::split;
+use crate::{Error, Format, INSPECTIONS, Inspection, Lake, render};
+use polars::prelude::{Column, DataFrame};
+use rustyline::error::ReadlineError;
+use rustyline::{Config, DefaultEditor};
+use std::io::{BufRead, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+
+const HELP: &str = "\\d         tables\n\\d NAME    columns of a table\n\\i         questions worth asking\n\\i NAME    the answer to one\n\\q         leave\n\
+                    A statement ends with a semicolon and may take several lines.\n";
+/// Lines of history kept.
+const HISTORY: usize = 1000;
+
+impl Lake {
+    /// Runs the statements of a file in order, writing each answer to `out`.
+    ///
+    /// # Errors
+    /// `Io` when the file cannot be read; `InText` with the file, the line and the cause of the first statement that
+    /// fails. What follows it is not run.
+    pub fn run_file(&self, path: &Path, format: Format, out: &mut impl Write) -> Result<(), Error> {
+        let text = std::fs::read_to_string(path).map_err(Error::io("read", path))?;
+        self.run_text(&text, &path.display().to_string(), format, out)
+    }
+
+    /// As [`Lake::run_file`], for text that came from `origin`, which messages name.
+    ///
+    /// # Errors
+    /// As [`Lake::run_file`].
+    pub fn run_text(&self, text: &str, origin: &str, format: Format, out: &mut impl Write) -> Result<(), Error> {
+        let within = |line: usize, error: Error| match error {
+            error @ Error::Print(_) => error,
+            error => Error::InText { origin: origin.to_string(), line, source: Box::new(error) },
+        };
+        let (mut statements, rest) = split(text).map_err(|error| within(text.lines().count(), error))?;
+        if !rest.is_empty() {
+            // The last statement of a text needs no semicolon. `rest` lies at its end, but for blanks.
+            statements.push((1 + text[..text.trim_end().len() - rest.len()].matches('\n').count(), rest));
+        }
+        for (line, statement) in statements {
+            self.answer(statement, format, out).map_err(|error| within(line, error))?;
+        }
+        Ok(())
+    }
+
+    fn answer(&self, statement: &str, format: Format, out: &mut impl Write) -> Result<(), Error> {
+        render(&mut self.query(statement)?, format, out)
+    }
+
+    /// Reads statements from standard input until it ends. On a terminal with prompt, history and `\d`, an error is
+    /// printed and the next statement asked for; otherwise the first error ends it.
+    ///
+    /// # Errors
+    /// `Terminal` when the terminal cannot be read, `Print` when `out` cannot be written; without a terminal also those
+    /// of [`Lake::run_text`].
+    pub fn shell(&self, format: Format, out: &mut impl Write) -> Result<(), Error> {
+        if std::io::stdin().is_terminal() { self.type_in(format, out) } else { self.read_in(std::io::stdin().lock(), format, out) }
+    }
+
+    fn type_in(&self, format: Format, out: &mut impl Write) -> Result<(), Error> {
+        let config = Config::builder().auto_add_history(false).max_history_size(HISTORY).map_err(Error::Terminal)?.build();
+        let mut editor = DefaultEditor::with_config(config).map_err(Error::Terminal)?;
+        let history = history_file();
+        // History is a convenience: a cache that cannot be read or written is no reason to stop.
+        let _ = history.as_ref().map(|file| editor.load_history(file));
+        write!(out, "{HELP}").map_err(Error::Print)?;
+        let mut session = Session::new(self, format);
+        loop {
+            let line = match editor.readline(if session.pending.is_empty() { "diptych> " } else { "      -> " }) {
+                Ok(line) => line,
+                Err(ReadlineError::Interrupted) => {
+                    session.pending.clear();
+                    continue;
+                }
+                Err(ReadlineError::Eof) => break,
+                Err(error) => return Err(Error::Terminal(error)),
+            };
+            if !line.trim().is_empty() {
+                let _ = editor.add_history_entry(line.as_str());
+            }
+            match session.line(&line, out) {
+                Ok(Next::Read) => {}
+                Ok(Next::Leave) => break,
+                Err(error @ Error::Print(_)) => return Err(error),
+                Err(error) => writeln!(out, "{}", chain(&error)).map_err(Error::Print)?,
+            }
+        }
+        let _ = history.as_ref().map(|file| editor.save_history(file));
+        Ok(())
+    }
+
+    fn read_in(&self, input: impl BufRead, format: Format, out: &mut impl Write) -> Result<(), Error> {
+        let mut session = Session::new(self, format);
+        let mut read = 0;
+        for line in input.lines() {
+            let line = line.map_err(Error::io("read", Path::new("standard input")))?;
+            read += 1;
+            let next = session.line(&line, out).map_err(|error| match error {
+                error @ Error::Print(_) => error,
+                error => Error::InText { origin: "standard input".to_string(), line: read, source: Box::new(error) },
+            })?;
+            if let Next::Leave = next {
+                return Ok(());
+            }
+        }
+        self.run_text(&session.pending, "the end of standard input", format, out)
+    }
+}
+
+/// What to do after a line.
+enum Next {
+    Read,
+    Leave,
+}
+
+/// Lines on their way to statements.
+struct Session<'a> {
+    lake: &'a Lake,
+    format: Format,
+    /// What was read of a statement that is not complete.
+    pending: String,
+}
+
+impl<'a> Session<'a> {
+    fn new(lake: &'a Lake, format: Format) -> Self {
+        Session { lake, format, pending: String::new() }
+    }
+
+    /// Takes a line: a command when no statement is begun, else text whose complete statements are answered.
+    fn line(&mut self, line: &str, out: &mut impl Write) -> Result<Next, Error> {
+        if self.pending.trim().is_empty() && line.trim_start().starts_with('\\') {
+            return self.command(line.trim(), out);
+        }
+        self.pending += line;
+        self.pending.push('\n');
+        let text = std::mem::take(&mut self.pending);
+        let (statements, rest) = match split(&text) {
+            Ok(parts) => parts,
+            // A string or comment may go on in the next line.
+            Err(_) => {
+                self.pending = text;
+                return Ok(Next::Read);
+            }
+        };
+        if !rest.is_empty() {
+            self.pending = format!("{rest}\n");
+        }
+        for (_, statement) in statements {
+            self.lake.answer(statement, self.format, out)?;
+        }
+        Ok(Next::Read)
+    }
+
+    fn command(&self, command: &str, out: &mut impl Write) -> Result<Next, Error> {
+        let (name, argument) = command.split_once(char::is_whitespace).unwrap_or((command, ""));
+        match (name, argument.trim().trim_end_matches(';')) {
+            ("\\q", _) => return Ok(Next::Leave),
+            ("\\d", "") => render(&mut self.lake.tables()?, self.format, out)?,
+            ("\\d", table) => render(&mut self.lake.columns(table)?, self.format, out)?,
+            ("\\i", "") => render(&mut questions()?, self.format, out)?,
+            ("\\i", name) => match Inspection::find(name) {
+                Some(inspection) => self.lake.answer(inspection.text, self.format, out)?,
+                None => return Err(Error::NoInspection { name: name.to_string() }),
+            },
+            _ => write!(out, "{HELP}").map_err(Error::Print)?,
+        }
+        Ok(Next::Read)
+    }
+}
+
+/// The questions worth asking, as an answer.
+fn questions() -> Result<DataFrame, Error> {
+    let names = Column::new("name".into(), INSPECTIONS.iter().map(|inspection| inspection.name).collect::<Vec<_>>());
+    let questions = Column::new("question".into(), INSPECTIONS.iter().map(Inspection::question).collect::<Vec<_>>());
+    DataFrame::new(INSPECTIONS.len(), vec![names, questions]).map_err(|error| Error::Statement { why: error.to_string() })
+}
+
+/// An error with its causes, as one line.
+fn chain(error: &Error) -> String {
+    let mut text = format!("error: {error}");
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        text += &format!(": {error}");
+        cause = error.source();
+    }
+    text
+}
+
+/// The file that keeps typed lines, in the user's cache folder, which is made when missing.
+fn history_file() -> Option<PathBuf> {
+    let folder = |variable| std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());
+    let cache = folder("XDG_CACHE_HOME").or_else(|| folder("HOME").map(|home| home.join(".cache")))?.join("diptych");
+    std::fs::create_dir_all(&cache).ok()?;
+    Some(cache.join("sql-history"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(input: &str) -> (Result<(), Error>, String) {
+        let mut out = Vec::new();
+        let lake = Lake::open(None, None).expect("nothing to open");
+        let result = lake.read_in(input.as_bytes(), Format::Csv, &mut out);
+        (result, String::from_utf8(out).expect("text"))
+    }
+
+    #[test]
+    fn statements_take_lines_and_commands_stand_between() {
+        let (result, out) = read("select 1\n  as a; select 2 as b;\n\\d pairs\nselect ';\n\\d' as c;\n\\q\nselect 3 as d;");
+        result.expect("answered");
+        assert!(out.starts_with("a\r\n1\r\nb\r\n2\r\ncolumn,type\r\n"), "{out}");
+        assert!(out.contains("perceptual_hash,u64") && out.ends_with("c\r\n\";\n\\d\"\r\n"), "{out}");
+    }
+
+    #[test]
+    fn the_last_statement_needs_no_semicolon() {
+        let (result, out) = read("select 1 as a;\nselect 2 as b\n-- end");
+        result.expect("answered");
+        assert_eq!(out, "a\r\n1\r\nb\r\n2\r\n");
+    }
+
+    #[test]
+    fn the_first_error_ends_a_script_and_names_its_line() {
+        let (result, out) = read("select 1 as a;\n\nselect * from piars;\nselect 2 as b;");
+        assert_eq!(out, "a\r\n1\r\n");
+        let text = chain(&result.expect_err("refused"));
+        assert!(text.contains("line 3 of standard input") && text.contains("did you mean pairs"), "{text}");
+    }
+
+    #[test]
+    fn a_file_names_the_line_of_what_failed() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("a.sql");
+        let lake = Lake::open(None, None).expect("nothing to open");
+        let mut out = Vec::new();
+        std::fs::write(&path, "-- two\nselect 1 as a;\n\n\nselect x from pairs  -- last\n").expect("written");
+        let text = chain(&lake.run_file(&path, Format::Csv, &mut out).expect_err("refused"));
+        assert!(text.contains("line 5 of") && text.contains("a.sql") && text.contains("no column x"), "{text}");
+        std::fs::write(&path, "select 'open").expect("written");
+        assert!(chain(&lake.run_file(&path, Format::Csv, &mut out).expect_err("refused")).contains("within a string"));
+        assert!(lake.run_file(&dir.path().join("none"), Format::Csv, &mut out).is_err());
+    }
+
+    #[test]
+    fn questions_are_asked_by_name() {
+        assert!(read("\\i\n").1.contains("pairs_per_query,Which queries"));
+        assert_eq!(read("\\i fields\n").1, "field,seen,matched,fetched\r\n");
+        assert!(chain(&read("\\i field\n").0.expect_err("refused")).contains("no question field"));
+    }
+
+    #[test]
+    fn a_command_that_is_none_gives_help() {
+        assert!(read("\\x\n").1.contains("\\d NAME"));
+        assert!(chain(&read("\\d piars\n").0.expect_err("refused")).contains("did you mean pairs"));
+    }
+}

@@ -1,0 +1,210 @@
+//! The tables that SQL sees, and where their rows lie. Rows are looked for when a statement names the table, not before.
+
+use crate::runs::entries;
+use crate::{Catalogue, Error, frames, runs};
+use polars::io::HiveOptions;
+use polars::prelude::*;
+use shards::{Candidate, PoolRow, Reason, Row, Sample};
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+/// The folders that are asked.
+pub(crate) struct Place {
+    /// The corpus folder.
+    pub(crate) corpus: Option<PathBuf>,
+    /// The folder of runs.
+    pub(crate) runs: Option<PathBuf>,
+}
+
+/// A table by name; `about` is shown by `show tables`.
+pub(crate) struct Table {
+    /// Its name.
+    pub(crate) name: &'static str,
+    /// One row of it, in words.
+    pub(crate) about: &'static str,
+    rows: Rows,
+}
+
+/// Where rows lie.
+enum Rows {
+    /// One Parquet file per segment in a folder of the corpus; only those that the catalogue committed.
+    Segments(&'static str, fn() -> PolarsResult<DataFrame>),
+    /// A Parquet file in each folder of `selection/`.
+    Selections(&'static str, fn() -> PolarsResult<DataFrame>),
+    /// `queries.parquet`.
+    Queries,
+    /// A table of the catalogue.
+    Catalogue(frames::CatalogueTable),
+    /// The corpus folder's `meta.json`.
+    Corpus,
+    /// Files of the folder of runs.
+    Runs(fn(&Path) -> Result<DataFrame, Error>),
+}
+
+macro_rules! table {
+    ($name:literal, $about:literal, $rows:expr) => {
+        Table { name: $name, about: $about, rows: $rows }
+    };
+}
+
+/// All tables.
+pub(crate) static TABLES: [Table; 18] = [
+    table!("candidates", "a pair that was seen, fetched or not", Rows::Segments("candidates", || Candidate::frame(&[]))),
+    table!("corpus", "a property of the corpus", Rows::Corpus),
+    table!("counters", "a query and the distinct pairs seen for it", Rows::Catalogue(frames::COUNTERS)),
+    table!("evals", "a result of an evaluation of a run", Rows::Runs(runs::evals)),
+    table!("hosts", "a host and its requests", Rows::Catalogue(frames::HOSTS)),
+    table!("jobs", "a job of the crawl", Rows::Catalogue(frames::JOBS)),
+    table!("metrics", "a line of a run's metrics", Rows::Runs(runs::metrics)),
+    table!("outcomes", "an outcome of candidates or pages and how often it came", Rows::Catalogue(frames::OUTCOMES)),
+    table!("pages", "a page of the live web, fetched or waiting", Rows::Catalogue(frames::PAGES)),
+    table!("pairs", "a fetched pair", Rows::Segments("pool", || PoolRow::frame(&[]))),
+    table!("properties", "small state of the program", Rows::Catalogue(frames::PROPERTIES)),
+    table!("queries", "an entry of the query list", Rows::Queries),
+    table!("reasons", "a pair in a selection, kept or refused", Rows::Selections("reasons.parquet", || Reason::frame(&[]))),
+    table!("run_properties", "a property of a run", Rows::Runs(runs::run_properties)),
+    table!("runs", "a training run", Rows::Runs(runs::runs)),
+    table!("segments", "a committed segment", Rows::Catalogue(frames::SEGMENTS)),
+    table!("selection", "a sample of a selection", Rows::Selections("manifest.parquet", || Sample::frame(&[]))),
+    table!("sources", "a source of the crawl", Rows::Catalogue(frames::SOURCES)),
+];
+
+impl Table {
+    /// The table as it is now.
+    ///
+    /// # Errors
+    /// When a file or the catalogue cannot be read.
+    pub(crate) fn scan(&self, place: &Place) -> Result<LazyFrame, Error> {
+        let corpus = place.corpus.as_deref();
+        match &self.rows {
+            Rows::Segments(folder, empty) => self.parquet(&segment_files(corpus, folder)?, *empty),
+            Rows::Selections(file, empty) => self.selections(corpus, file, *empty),
+            Rows::Queries => self.parquet(&query_files(corpus), queries_frame),
+            Rows::Catalogue(table) => {
+                let catalogue = open_catalogue(corpus)?;
+                Ok(frames::load(self.name, table, catalogue.as_ref(), corpus.unwrap_or(Path::new("")))?.lazy())
+            }
+            Rows::Corpus => Ok(runs::corpus(corpus)?.lazy()),
+            // No folder of runs is a folder without runs.
+            Rows::Runs(read) => Ok(read(place.runs.as_deref().unwrap_or(Path::new("/nonexistent")))?.lazy()),
+        }
+    }
+
+    /// The Parquet files of the table as it is now; none for tables that have other sources.
+    fn files(&self, place: &Place) -> Result<Vec<PathBuf>, Error> {
+        let corpus = place.corpus.as_deref();
+        match &self.rows {
+            Rows::Segments(folder, _) => segment_files(corpus, folder),
+            Rows::Selections(file, _) => Ok(selection_files(corpus, file)?.into_iter().map(|(_, path)| path).collect()),
+            Rows::Queries => Ok(query_files(corpus)),
+            Rows::Catalogue(_) | Rows::Corpus | Rows::Runs(_) => Ok(Vec::new()),
+        }
+    }
+
+    /// The first file whose footer cannot be read, as an error that names it; the engine's own does not.
+    pub(crate) fn damage(&self, place: &Place) -> Option<Error> {
+        let damage = |path: PathBuf| {
+            let read = std::fs::File::open(&path).map_err(PolarsError::from);
+            let source = read.and_then(|file| ParquetReader::new(file).get_metadata().map(|_| ())).err()?;
+            Some(Error::Table { table: self.name, path, source })
+        };
+        self.files(place).ok()?.into_iter().find_map(damage)
+    }
+
+    /// The rows of all files; `empty` when there is none.
+    fn parquet(&self, files: &[PathBuf], empty: fn() -> PolarsResult<DataFrame>) -> Result<LazyFrame, Error> {
+        let failed = |source| Error::Table { table: self.name, path: files.first().cloned().unwrap_or_default(), source };
+        if files.is_empty() {
+            return Ok(empty().map_err(failed)?.lazy());
+        }
+        let paths: PolarsResult<Vec<PlRefPath>> = files.iter().map(|file| PlRefPath::try_from_path(file)).collect();
+        // Paths are data: neither `*` in one is a pattern nor `a=b` a column.
+        let options = ScanArgsParquet { glob: false, hive_options: HiveOptions::new_disabled(), ..Default::default() };
+        paths.and_then(|paths| LazyFrame::scan_parquet_files(paths.into(), options)).map_err(failed)
+    }
+
+    /// The rows of this file in every selection, with the selection's name as the first column.
+    fn selections(&self, corpus: Option<&Path>, file: &str, empty: fn() -> PolarsResult<DataFrame>) -> Result<LazyFrame, Error> {
+        let named = |frame: LazyFrame, name: &str| frame.select([lit(name).cast(DataType::String).alias("selection"), all().as_expr()]);
+        let mut parts = Vec::new();
+        for (name, path) in selection_files(corpus, file)? {
+            parts.push(named(self.parquet(&[path], empty)?, &name));
+        }
+        if parts.is_empty() {
+            return Ok(named(self.parquet(&[], empty)?, ""));
+        }
+        concat_lf_diagonal(parts, UnionArgs::default()).map_err(|source| Error::Table {
+            table: self.name,
+            path: corpus.unwrap_or(Path::new("")).join("selection"),
+            source,
+        })
+    }
+}
+
+/// The catalogue of a corpus that has one here.
+fn open_catalogue(corpus: Option<&Path>) -> Result<Option<Catalogue>, Error> {
+    let path = corpus.map(|corpus| corpus.join("catalog.sqlite")).filter(|path| path.exists());
+    path.map(|path| Catalogue::open_read_only(&path)).transpose()
+}
+
+/// Parquet files of segments, in order. Where a catalogue says what was committed, leftovers of a killed crawl are not seen.
+fn segment_files(corpus: Option<&Path>, folder: &str) -> Result<Vec<PathBuf>, Error> {
+    let Some(corpus) = corpus else { return Ok(Vec::new()) };
+    let committed: Option<HashSet<u64>> = match open_catalogue(Some(corpus))? {
+        Some(catalogue) => Some(catalogue.committed_segments()?.into_iter().collect()),
+        None => None,
+    };
+    let number = |path: &Path| path.file_stem()?.to_str()?.parse::<u64>().ok();
+    let belongs = |path: &Path| match (&committed, number(path)) {
+        (Some(committed), Some(number)) => committed.contains(&number),
+        _ => true,
+    };
+    let files = entries(&corpus.join(folder), |path| path.extension().is_some_and(|end| end == "parquet") && belongs(path))?;
+    Ok(files.into_iter().map(|(_, path)| path).collect())
+}
+
+/// A file of each selection that has it, with the selection's name, in order.
+fn selection_files(corpus: Option<&Path>, file: &str) -> Result<Vec<(String, PathBuf)>, Error> {
+    let Some(corpus) = corpus else { return Ok(Vec::new()) };
+    let folders = entries(&corpus.join("selection"), |path| path.join(file).is_file())?;
+    Ok(folders.into_iter().map(|(name, path)| (name, path.join(file))).collect())
+}
+
+fn query_files(corpus: Option<&Path>) -> Vec<PathBuf> {
+    corpus.map(|corpus| corpus.join("queries.parquet")).filter(|path| path.exists()).into_iter().collect()
+}
+
+/// A query list without rows; its columns as in `FORMAT.md`.
+fn queries_frame() -> PolarsResult<DataFrame> {
+    let columns = [
+        ("id", DataType::UInt32),
+        ("text", DataType::String),
+        ("source", DataType::String),
+        ("count", DataType::UInt64),
+        ("pmi", DataType::Float64),
+        ("views", DataType::UInt64),
+        ("cut", DataType::String),
+    ];
+    Ok(DataFrame::empty_with_schema(&columns.into_iter().map(|(name, dtype)| Field::new(name.into(), dtype)).collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_in_order_and_once() {
+        assert!(TABLES.windows(2).all(|pair| pair[0].name < pair[1].name));
+    }
+
+    #[test]
+    fn every_table_has_its_columns_without_rows() {
+        for table in &TABLES {
+            let frame = table
+                .scan(&Place { corpus: None, runs: None })
+                .and_then(|frame| frame.collect().map_err(|source| Error::Table { table: table.name, path: PathBuf::new(), source }));
+            let frame = frame.expect(table.name);
+            assert!(frame.height() == 0 && frame.width() >= 2, "{}", table.name);
+        }
+    }
+}

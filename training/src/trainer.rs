@@ -1,0 +1,240 @@
+//! The training loop, on one page in reading order.
+
+use crate::checkpoint::{Checkpoints, State};
+use crate::events::EventWriter;
+use crate::loader::{Batch, Loader, LoaderOptions, Tokenize};
+use crate::loss::contrastive;
+use crate::metrics::{Metrics, MetricsWriter};
+use crate::optimiser::AdamW;
+use crate::samples::Samples;
+use crate::scaling::LossScale;
+use crate::{CheckpointEvery, Clip, Error, MEAN, Position, STD, Tokenizer, TrainOptions, run};
+use shards::{FORMAT_VERSION, Meta, Meter};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use tch::{Device, Kind, Tensor};
+
+/// Steps from one row of metrics to the next.
+const ROW_STEPS: u64 = 10;
+/// The largest factor on similarities, as in CLIP's paper.
+const MAX_SCALE: f64 = 100.0;
+
+/// What came of a training.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrainSummary {
+    /// Steps done, of all sessions.
+    pub steps: u64,
+    /// Steps of the whole training.
+    pub planned: u64,
+    /// Samples seen, of all sessions.
+    pub samples: u64,
+    /// Loss of the last step.
+    pub loss: f64,
+    /// Seconds of training, of all sessions.
+    pub seconds: f64,
+    /// Damaged samples replaced.
+    pub damaged: u64,
+    /// The last checkpoint.
+    pub checkpoint: PathBuf,
+}
+
+impl TrainSummary {
+    /// Whether all planned steps are done; not so when the time was up.
+    pub fn finished(&self) -> bool {
+        self.steps >= self.planned
+    }
+}
+
+/// Trains a model, or goes on with it. Stopped anywhere and resumed, it ends with the same weights as if it had never
+/// been stopped (on a CPU, with the same number of threads: sums of another order differ in the last bits).
+///
+/// # Errors
+/// `Options`, `Model`; `Shards`, `NoSamples`, `Unreadable` for the corpus; `NoMerges`, `Merges` for the tokenizer;
+/// `RunExists`, `Contradiction` for the folder; `Checkpoint`, `Weights`, `Tensor` when what is there to resume is damaged;
+/// `Diverged` when the loss is no longer a number, whereupon the last checkpoint is the one before.
+pub fn train(options: &TrainOptions, meter: &Meter) -> Result<TrainSummary, Error> {
+    options.check()?;
+    let tokenizer = Tokenizer::new()?;
+    train_with(options, Arc::new(move |text, most| tokenizer.encode(text, most)), meter)
+}
+
+/// [`train`] with any tokenizer.
+fn train_with(options: &TrainOptions, tokenize: Tokenize, meter: &Meter) -> Result<TrainSummary, Error> {
+    let samples = Arc::new(Samples::read(&options.manifests)?);
+    let schedule = options.schedule(&samples);
+    let meta = run::open(options)?;
+    let checkpoints = Checkpoints::open(&options.out)?;
+
+    let model = Clip::new(&options.model, options.device, options.seed)?.with_precision(options.precision);
+    let mut optimiser = AdamW::new(model.parameters(), options.optimiser());
+    let (mut checkpoint, mut state) = match checkpoints.latest()? {
+        Some((folder, state)) => {
+            state.restore(&folder, &model, &mut optimiser)?;
+            (folder, state)
+        }
+        None => (PathBuf::new(), first_state(options, &meta)),
+    };
+    let mut log = Log::resume(options, samples.epoch_length(), &state)?;
+    let loader_options = LoaderOptions {
+        seed: options.seed,
+        batch_size: options.batch_size,
+        image_size: options.model.vision.image_size() as u32,
+        augment: options.augment,
+        context_length: options.model.text.context_length as usize,
+        workers: options.workers,
+    };
+    let mut loader = Loader::start(samples.clone(), tokenize, loader_options, state.position)?;
+    meter.set_total(schedule.steps);
+    meter.set(state.step);
+
+    let (started, before) = (Instant::now(), state.seconds);
+    let (mut saved_at, mut saved_step) = (started, state.step);
+    while state.step < schedule.steps {
+        // A batch, made by the loader's threads while the step before was computed.
+        let waiting = Instant::now();
+        let batch = loader.next_batch()?;
+        log.waited += waiting.elapsed().as_secs_f64();
+        batch.damaged.iter().for_each(|damaged| tracing::warn!("replaced {}: {}", damaged.location, damaged.why));
+
+        // Both towers, each distinct caption once; the loss; the gradients.
+        let (images, tokens, caption_of) = to_device(&batch, options);
+        let image_rows = model.encode_image(&images, true);
+        let text_rows = model.encode_text(&tokens).index_select(0, &caption_of);
+        let loss = contrastive(&image_rows, &text_rows, &caption_of, &model.logit_scale(), options.same_caption)
+            .map_err(Error::torch("compute the loss"))?;
+        let norm = optimiser.backward(&(&loss * state.loss_scale.factor), state.loss_scale.factor);
+
+        // The step, unless the numbers say otherwise.
+        state.loss = loss.double_value(&[]);
+        let rate = schedule.rate(state.step);
+        match state.loss_scale.judge(norm).filter(|_| state.loss.is_finite()) {
+            None => return Err(Error::Diverged { step: state.step, loss: state.loss, norm }),
+            Some(true) => optimiser.step(rate, norm),
+            Some(false) => tracing::info!("step {} left out: half precision overflowed", state.step),
+        }
+        let scale = tch::no_grad(|| model.logit_scale().clamp_(0.0, MAX_SCALE.ln()).exp().double_value(&[]));
+
+        // What is remembered, shown and kept.
+        state.step += 1;
+        state.optimiser_steps = optimiser.steps();
+        state.position = batch.next;
+        state.damaged += batch.damaged.len() as u64;
+        state.seconds = before + started.elapsed().as_secs_f64();
+        let done = state.step == schedule.steps;
+        let time_up = options.max_time.is_some_and(|most| started.elapsed() >= most);
+        let save = match options.checkpoint_every {
+            CheckpointEvery::Steps(steps) => state.step - saved_step >= steps,
+            CheckpointEvery::Time(time) => saved_at.elapsed() >= time,
+        } || done || time_up;
+        log.add(&state, [rate, scale, norm], save, meter)?;
+        meter.set(state.step);
+        if save {
+            checkpoint = checkpoints.save(&state, &model, &optimiser)?;
+            (saved_at, saved_step) = (Instant::now(), state.step);
+        }
+        if time_up {
+            break;
+        }
+    }
+    Ok(TrainSummary {
+        steps: state.step,
+        planned: schedule.steps,
+        samples: state.step * options.batch_size as u64,
+        loss: state.loss,
+        seconds: state.seconds,
+        damaged: state.damaged,
+        checkpoint,
+    })
+}
+
+fn first_state(options: &TrainOptions, meta: &Meta) -> State {
+    State {
+        version: FORMAT_VERSION,
+        step: 0,
+        optimiser_steps: 0,
+        position: Position::default(),
+        loss_scale: LossScale::new(options.precision),
+        loss: 0.0,
+        seconds: 0.0,
+        damaged: 0,
+        model: options.model.clone(),
+        flags: serde_json::json!(meta.properties),
+    }
+}
+
+/// Pictures `[batch, 3, side, side]`, normalised, with channels last in memory; tokens `[texts, length]`; the row of tokens
+/// of each picture `[batch]`. Bytes travel to the device, a quarter of what floats would be.
+fn to_device(batch: &Batch, options: &TrainOptions) -> (Tensor, Tensor, Tensor) {
+    let device = options.device;
+    let side = options.model.vision.image_size();
+    let bytes = Tensor::from_slice(&batch.pixels).view([-1, side, side, 3]).to_device(device);
+    let constant = |value: fn(usize) -> f32| Tensor::from_slice(&[0, 1, 2].map(value)).to_device(device);
+    let pixels = bytes.to_kind(Kind::Float) * constant(|i| 1.0 / (255.0 * STD[i])) - constant(|i| MEAN[i] / STD[i]);
+    let tokens = Tensor::from_slice(&batch.tokens).view([-1, batch.text_length as i64]).to_device(device);
+    (pixels.permute([0, 3, 1, 2]), tokens, Tensor::from_slice(&batch.caption_of).to_device(device))
+}
+
+/// Metrics and events: sums since the last row.
+struct Log {
+    metrics: MetricsWriter,
+    events: EventWriter,
+    batch_size: f64,
+    epoch_length: f64,
+    since: Instant,
+    waited: f64,
+    losses: f64,
+    steps: u64,
+}
+
+impl Log {
+    fn resume(options: &TrainOptions, epoch_length: u64, state: &State) -> Result<Self, Error> {
+        Ok(Log {
+            metrics: MetricsWriter::resume(&options.out, state.step)?,
+            events: EventWriter::resume(&options.out, state.step)?,
+            batch_size: options.batch_size as f64,
+            epoch_length: epoch_length as f64,
+            since: Instant::now(),
+            waited: 0.0,
+            losses: 0.0,
+            steps: 0,
+        })
+    }
+
+    /// Counts a step that has just been taken. Every [`ROW_STEPS`] steps and at checkpoints a row is written, so that a
+    /// resumed run's rows are those of one that was never stopped.
+    fn add(&mut self, state: &State, [lr, scale, grad_norm]: [f64; 3], checkpoint: bool, meter: &Meter) -> Result<(), Error> {
+        self.losses += state.loss;
+        self.steps += 1;
+        if !checkpoint && !state.step.is_multiple_of(ROW_STEPS) {
+            return Ok(());
+        }
+        let seconds = self.since.elapsed().as_secs_f64().max(1e-9);
+        let row = Metrics {
+            step: state.step,
+            epoch: state.step as f64 * self.batch_size / self.epoch_length,
+            loss: self.losses / self.steps as f64,
+            lr,
+            scale,
+            grad_norm,
+            samples_per_second: self.steps as f64 * self.batch_size / seconds,
+            data_wait: self.waited / seconds,
+            seconds: state.seconds,
+            damaged: state.damaged,
+        };
+        self.metrics.push(&row)?;
+        let time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
+        let tags = [
+            ("train/loss", row.loss),
+            ("train/lr", lr),
+            ("train/scale", scale),
+            ("train/grad_norm", grad_norm),
+            ("speed/samples_per_second", row.samples_per_second),
+            ("speed/data_wait", row.data_wait),
+        ];
+        self.events.scalars(state.step, time, &tags)?;
+        meter.say(format!("loss {:.3}, scale {scale:.1}, {:.0} samples/s", row.loss, row.samples_per_second));
+        (self.since, self.waited, self.losses, self.steps) = (Instant::now(), 0.0, 0.0, 0);
+        Ok(())
+    }
+}
