@@ -1,2 +1,4 @@
 //! diptych.
+mod report;
+
 fn main() {}
