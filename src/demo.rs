@@ -1,5 +1,6 @@
 //! `diptych demo`: every stage over the small web, by the very command lines that a user would type.
 
+mod page;
 mod results;
 
 use crate::cli::{self, Cli};
@@ -43,9 +44,11 @@ pub fn run(flags: &cli::Demo) -> Result<(), Failure> {
 
     let started = Instant::now();
     let mut seconds = Vec::new();
+    let mut commands = Vec::new();
     prepare(&web, &flags.out)?;
     for (name, args) in stages(flags, &web, &base) {
-        eprintln!("\n$ diptych {}", args.join(" "));
+        commands.push(format!("diptych {}", args.join(" ")));
+        eprintln!("\n$ {}", commands[commands.len() - 1]);
         let begin = Instant::now();
         let command = Cli::try_parse_from(std::iter::once("diptych").chain(args.iter().map(String::as_str)))
             .map_err(|error| Failure::Usage(error.to_string()))?;
@@ -56,7 +59,9 @@ pub fn run(flags: &cli::Demo) -> Result<(), Failure> {
     seconds.push(("all".to_string(), started.elapsed().as_secs_f64()));
 
     let results = Results::read(&flags.out, &web, &base, seconds)?;
-    results.write(&flags.out)?;
+    results.write_json(&flags.out.join("report.json"))?;
+    let page = crate::report::render(&page::gather(&results, &web, &flags.out, commands)?);
+    shards::write_atomic(&flags.out.join("report.html"), page.as_bytes())?;
     println!("{results}");
     println!("\nreport: {}", flags.out.join("report.html").display());
     Ok(())

@@ -80,11 +80,11 @@ impl Results {
         counts
     }
 
-    /// Writes `report.json` and `report.html` into `out`.
+    /// Writes the figures as JSON.
     ///
     /// # Errors
-    /// When they cannot be written.
-    pub fn write(&self, out: &Path) -> Result<(), Failure> {
+    /// When the file cannot be written.
+    pub fn write_json(&self, path: &Path) -> Result<(), Failure> {
         let seconds: serde_json::Map<String, serde_json::Value> =
             self.seconds.iter().map(|(name, seconds)| (name.clone(), json!((seconds * 100.0).round() / 100.0))).collect();
         let report = json!({
@@ -105,7 +105,7 @@ impl Results {
             "details": self.verdict.details,
         });
         let text = serde_json::to_string_pretty(&report)? + "\n";
-        Ok(shards::write_atomic(&out.join("report.json"), text.as_bytes())?)
+        Ok(shards::write_atomic(path, text.as_bytes())?)
     }
 }
 
