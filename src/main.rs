@@ -1,4 +1,3 @@
-<<<<<<< HEAD
 //! The `diptych` program: flags, configuration, progress, one short file per subcommand, wiring of the rooms.
 
 mod cli;
@@ -52,9 +51,3 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Demo(flags) => demo::run(&flags),
     }
 }
-=======
-//! diptych.
-mod report;
-
-fn main() {}
->>>>>>> web
