@@ -298,6 +298,9 @@ pub struct Demo {
     /// Seed of the web, of the corpus and of the training
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub seed: u64,
+    /// Port of loopback that the small web is served on, 0 = any; it is part of every image's URL, so of its identity too
+    #[arg(long, default_value_t = 18_471, value_name = "N")]
+    pub port: u16,
     /// Make a web of a tenth of the size and train briefly: to try the plumbing, not to learn
     #[arg(long)]
     pub quick: bool,

@@ -14,8 +14,6 @@ use std::time::Instant;
 use tokio::net::TcpListener;
 use web::{Size, Web};
 
-/// The port that the small web prefers: pair ids depend on it, so equal seeds give equal corpora where it is free.
-const PORT: u16 = 18_471;
 /// Pixels at which the demo's pictures are stored, and seen by the model.
 const STORED_SIDE: u32 = 128;
 const MODEL_SIDE: u32 = 64;
@@ -88,10 +86,8 @@ fn begin(flags: &cli::Demo, runtime: &tokio::runtime::Runtime) -> Result<(TcpLis
         })?;
         return Ok((listener, begun));
     }
-    let listener = match listen(PORT) {
-        Ok(listener) => listener,
-        Err(_) => listen(0)?,
-    };
+    let listener = listen(flags.port)
+        .map_err(|error| Failure::Usage(format!("port {} of loopback: {error}; --port 0 takes any that is free", flags.port)))?;
     let begun = Begun { seed: flags.seed, quick: flags.quick, port: listener.local_addr()?.port() };
     shards::write_atomic(&path, serde_json::to_string_pretty(&begun)?.as_bytes())?;
     Ok((listener, begun))

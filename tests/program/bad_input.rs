@@ -36,7 +36,7 @@ fn bad_dumps_are_named_and_leave_nothing() {
     scratch.fails(&["wordlist", "--dump", "missing.xml.bz2"], 1, "missing.xml.bz2");
     scratch.write("page.xml", "<html><body>no dump</body></html>");
     scratch.fails(&["wordlist", "--dump", "page.xml"], 1, "page.xml");
-    let web = web::Web::generate(1, web::Size::Quick);
+    let web = web::Web::generate(1, web::Size::SMALL);
     let dump = scratch.path("dump.xml.bz2");
     web.dump(&dump).expect("written");
     let bytes = std::fs::read(&dump).expect("read");

@@ -1,0 +1,39 @@
+//! The demo in its quick size: every stage on the small web, judged against what was planted.
+
+use crate::run::Scratch;
+use serde_json::Value;
+
+/// The figures of a finished demo.
+pub fn report(scratch: &Scratch, out: &str) -> Value {
+    let text = std::fs::read_to_string(scratch.path(out).join("report.json")).expect("a report");
+    serde_json::from_str(&text).expect("JSON")
+}
+
+#[test]
+fn every_planted_pair_is_decided_as_planned() {
+    let scratch = Scratch::new();
+    let said = scratch.ok(&["demo", "--quick", "--port", "0", "--out", "demo"]);
+    let first = report(&scratch, "demo");
+    assert_eq!(first["planted_missed"], 0, "{first}\n{said}");
+    assert_eq!(first["planted_wrong"], 0, "{first}\n{said}");
+    assert_eq!(first["duplicates_false"], 0, "{first}");
+    assert_eq!(first["duplicates_found"], first["duplicates_planted"], "{first}");
+    assert!(first["duplicates_planted"].as_u64() > Some(0) && first["pairs_kept"].as_u64() > Some(100), "{first}");
+    assert!(first["refusals"]["crawl: robots"].as_u64() > Some(0), "{first}");
+    assert_eq!(first["classes"], 120);
+    assert!(first["peak_rss_bytes"].as_u64() > Some(1 << 24));
+
+    let page = std::fs::read_to_string(scratch.path("demo/report.html")).expect("a page");
+    for part in ["<svg", "data:image/", "near-duplicate", "prefers-color-scheme"] {
+        assert!(page.contains(part), "the page lacks {part}");
+    }
+    assert!(!page.contains("src=\"http"), "the page is self-contained");
+
+    // The same command finds everything done and comes to the same figures.
+    scratch.ok(&["demo", "--quick", "--port", "0", "--out", "demo"]);
+    let again = report(&scratch, "demo");
+    for figure in ["pairs_kept", "samples", "refusals", "top1_seen", "top1_unseen", "duplicates_found"] {
+        assert_eq!(first[figure], again[figure], "{figure}");
+    }
+    scratch.fails(&["demo", "--out", "demo"], 2, "holds a demo of seed 1 with --quick");
+}
