@@ -47,49 +47,14 @@ pub(crate) async fn on_pool<T: Send + 'static>(work: impl FnOnce() -> T + Send +
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use super::*;
-
-    /// A PNG of `width` x `height` with a pattern that depends on `seed`.
-    pub(crate) fn png(seed: u8, width: u32, height: u32) -> Vec<u8> {
-        // 13-byte header chunk and one stored (uncompressed) deflate block a row: a PNG by hand, as no encoder is imported here.
-        let mut raw = Vec::new();
-        for y in 0..height {
-            raw.push(0);
-            raw.extend((0..width).flat_map(|x| [(x as u8).wrapping_mul(seed), (y as u8).wrapping_add(seed), seed]));
-        }
-        let mut zlib = vec![0x78, 0x01];
-        let mut blocks = raw.chunks(60_000).peekable();
-        while let Some(block) = blocks.next() {
-            zlib.push(u8::from(blocks.peek().is_none()));
-            zlib.extend_from_slice(&(block.len() as u16).to_le_bytes());
-            zlib.extend_from_slice(&(!(block.len() as u16)).to_le_bytes());
-            zlib.extend_from_slice(block);
-        }
-        let (a, b) =
-            raw.iter().fold((1u32, 0u32), |(a, b), &byte| ((a + u32::from(byte)) % 65_521, (b + (a + u32::from(byte)) % 65_521) % 65_521));
-        zlib.extend_from_slice(&(b << 16 | a).to_be_bytes());
-        let mut header = [width.to_be_bytes(), height.to_be_bytes()].concat();
-        header.extend_from_slice(&[8, 2, 0, 0, 0]);
-        let mut out = b"\x89PNG\r\n\x1a\n".to_vec();
-        for (kind, data) in [(b"IHDR", header), (b"IDAT", zlib), (b"IEND", Vec::new())] {
-            out.extend_from_slice(&(data.len() as u32).to_be_bytes());
-            let body = [kind.as_slice(), &data].concat();
-            out.extend_from_slice(&body);
-            out.extend_from_slice(&crc32(&body).to_be_bytes());
-        }
-        out
-    }
-
-    fn crc32(bytes: &[u8]) -> u32 {
-        !bytes.iter().fold(!0u32, |crc, &byte| {
-            (0..8).fold(crc ^ u32::from(byte), |crc, _| if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 })
-        })
-    }
+    use image::{Rgb, RgbImage};
 
     #[test]
     fn images_are_stored_at_size() {
-        let bytes = png(7, 300, 150);
+        let pixels = RgbImage::from_fn(300, 150, |x, y| Rgb([x as u8, y as u8, 7]));
+        let bytes = shards::png_bytes(&pixels).expect("encoded");
         let image = ingest(&bytes, 100, ResizeMode::KeepRatio).expect("ingested");
         assert_eq!((image.sides, image.original), ((200, 100), (300, 150)));
         assert_eq!(image.image_id, ImageId::of(&bytes));

@@ -61,7 +61,7 @@ pub(crate) struct Page {
 /// Extracts from the text of the page at `url`; `directives` are those of its headers.
 pub(crate) fn extract(text: &str, url: &Url, directives: Directives, agent: &str) -> Page {
     let html = parse(text);
-    let mut walk = Walk { page: Page { directives, ..Page::default() }, agent, base: base_of(&html, url), url, ..Walk::new(url) };
+    let mut walk = Walk { page: Page { directives, ..Page::default() }, agent, base: base_of(&html, url), ..Walk::new(url) };
     walk.run(&html);
     if walk.page.directives.nofollow {
         walk.page.links.clear();
@@ -106,7 +106,6 @@ struct Draft {
 struct Walk<'a> {
     page: Page,
     agent: &'a str,
-    url: &'a Url,
     base: Url,
     known_links: FxHashSet<String>,
     drafts: Vec<Draft>,
@@ -122,7 +121,6 @@ impl<'a> Walk<'a> {
         Walk {
             page: Page::default(),
             agent: "",
-            url,
             base: url.clone(),
             known_links: FxHashSet::default(),
             drafts: Vec::new(),

@@ -81,11 +81,6 @@ impl Rules {
         rules
     }
 
-    /// Rules that allow nothing.
-    pub(crate) fn nothing() -> Self {
-        Rules { rules: vec![Rule { pattern: "/".to_string(), allow: false }], delay: None }
-    }
-
     /// Whether the URL's path and query may be fetched.
     pub(crate) fn allow(&self, url: &Url) -> bool {
         if url.path() == "/robots.txt" {
@@ -255,7 +250,6 @@ mod tests {
         file.resize(MAX_BYTES, b'#');
         file.extend_from_slice(b"\nDisallow: /");
         assert!(Rules::parse(&file, "diptych").allow(&Url::parse("http://e.org/x").expect("a URL")));
-        assert!(!Rules::nothing().allow(&Url::parse("http://e.org/x").expect("a URL")));
     }
 
     #[tokio::test(start_paused = true)]
