@@ -1,0 +1,241 @@
+//! The run: opens the corpus, records the sources' work, and keeps jobs going until none is left.
+
+use crate::engine::{Engine, lock};
+use crate::fetch::host_key;
+use crate::guard::is_private_host;
+use crate::layout::{Layout, payload};
+use crate::pages::Site;
+use crate::seen::{Seen, tables};
+use crate::segment::sweep;
+use crate::summary::Tally;
+use crate::{CrawlOptions, CrawlSummary, Error, Ledger, Matcher, Source, images, pages, plan, urls};
+use rustc_hash::FxHashSet;
+use shards::{Candidate, Job, JobKind, Meter, NewJob, PageLink, TableReader, canonical_url};
+use std::collections::VecDeque;
+use std::path::Path;
+use std::sync::Arc;
+use tokio::task::JoinSet;
+use url::Url;
+
+/// States of a source, besides `new`.
+const PLANNING: &str = "planning";
+const FETCHING: &str = "fetching";
+const CRAWLING: &str = "crawling";
+const DONE: &str = "done";
+
+/// A source in work.
+struct Lane {
+    id: u64,
+    /// The site of a web source.
+    site: Option<Site>,
+    /// Plan jobs that are still to be done.
+    plans: VecDeque<Job>,
+    /// Pages leased to jobs in work.
+    pages: u64,
+}
+
+/// Fills the corpus folder from the sources: does what is left of their recorded work, records new work, and returns
+/// when nothing is left or the limit is reached. Dropped or killed at any moment, at most the jobs in work are done again.
+///
+/// Without a matcher every captioned pair is taken.
+///
+/// # Errors
+/// `Usage` and `Contact` for options that cannot be followed, `List` for an unreadable URL list, `InUse` when another
+/// crawl has the corpus, `Files` on a full disk, `Ledger` when the catalogue refuses.
+pub async fn crawl(
+    options: CrawlOptions,
+    ledger: Arc<dyn Ledger>,
+    matcher: Option<Arc<dyn Matcher>>,
+    meter: Arc<Meter>,
+) -> Result<CrawlSummary, Error> {
+    options.check()?;
+    check_contact(&options)?;
+    let layout = Layout::new(&options.corpus);
+    let lock = lock(&layout).await?;
+    meter.say("reading the corpus");
+    let opened = {
+        let (options, meter) = (options.clone(), meter.clone());
+        tokio::task::spawn_blocking(move || {
+            let lanes = open_sources(&options, ledger.as_ref())?;
+            let committed: FxHashSet<u64> = ledger.committed_segments().map_err(Error::ledger("list segments"))?.into_iter().collect();
+            let open_plans = lanes.iter().flat_map(|lane| &lane.plans).map(|job| job.id).collect();
+            sweep(&layout, &committed, &open_plans)?;
+            let seen = Seen::load(&layout)?;
+            let engine = Engine::new(options, ledger, matcher, meter, seen, lock)?;
+            Ok::<_, Error>((Arc::new(engine), lanes))
+        })
+    };
+    let (engine, mut lanes) = opened.await??;
+    let mut summary = CrawlSummary::default();
+    plan_all(&engine, &mut lanes, &mut summary).await?;
+    fetch_all(&engine, lanes, &mut summary).await?;
+    meter.say(summary.to_string());
+    Ok(summary)
+}
+
+/// A public seed needs a contact; lists are checked row by row when they are planned.
+fn check_contact(options: &CrawlOptions) -> Result<(), Error> {
+    let public = options.sources.iter().find_map(|source| match source {
+        Source::Web(url) if options.contact.is_none() && !is_private_host(url) => Some(host_key(url)),
+        _ => None,
+    });
+    public.map_or(Ok(()), |host| Err(Error::Contact { host }))
+}
+
+/// Records new sources and leases the plan jobs that are open.
+fn open_sources(options: &CrawlOptions, ledger: &dyn Ledger) -> Result<Vec<Lane>, Error> {
+    ledger.reopen().map_err(Error::ledger("reopen jobs"))?;
+    let mut lanes: Vec<Lane> = Vec::new();
+    for source in &options.sources {
+        let lane = match source {
+            Source::Web(url) => open_site(url, ledger)?,
+            Source::Urls { path, url, caption } => open_list(path, url.as_deref(), caption.as_deref(), options, ledger)?,
+        };
+        // The same source named twice is one.
+        if lanes.iter().all(|known| known.id != lane.id) {
+            lanes.push(lane);
+        }
+    }
+    Ok(lanes)
+}
+
+fn open_site(url: &Url, ledger: &dyn Ledger) -> Result<Lane, Error> {
+    let location = canonical_url(url);
+    let (id, state) = ledger.source("web", &location).map_err(Error::ledger("open a source"))?;
+    if state == "new" {
+        ledger.add_pages(id, &[PageLink { url: location, depth: 0 }]).map_err(Error::ledger("add pages"))?;
+        ledger.set_source_state(id, CRAWLING).map_err(Error::ledger("change a source"))?;
+    }
+    Ok(Lane { id, site: Some(Site::of(url)), plans: VecDeque::new(), pages: 0 })
+}
+
+fn open_list(path: &Path, url: Option<&str>, caption: Option<&str>, options: &CrawlOptions, ledger: &dyn Ledger) -> Result<Lane, Error> {
+    let path = path.canonicalize().map_err(|error| Error::List { path: path.to_path_buf(), why: error.to_string() })?;
+    // Other columns or another limit make another source; rows that both have are seen once.
+    let columns = [("url", url), ("caption", caption)].into_iter().filter_map(|(name, column)| Some(format!("{name}={}", column?)));
+    let parts: Vec<String> = columns.chain(options.limit.map(|limit| format!("rows={limit}"))).collect();
+    let query = if parts.is_empty() { String::new() } else { format!("?{}", parts.join("&")) };
+    let (id, state) = ledger.source("urls", &format!("{}{query}", path.display())).map_err(Error::ledger("open a source"))?;
+    if state == "new" {
+        let stretches = urls::cut(&path, url, caption, options.limit, options.sizes.candidates as u64)?;
+        let jobs: Result<Vec<NewJob>, Error> =
+            stretches.iter().map(|stretch| Ok(NewJob { kind: JobKind::Plan, payload: payload(stretch)? })).collect();
+        ledger.add_jobs(id, &jobs?, PLANNING).map_err(Error::ledger("record jobs"))?;
+    }
+    let mut plans = VecDeque::new();
+    while let Some(job) = ledger.next_job(id, JobKind::Plan).map_err(Error::ledger("lease a job"))? {
+        plans.push_back(job);
+    }
+    if plans.is_empty() && state == PLANNING {
+        ledger.set_source_state(id, FETCHING).map_err(Error::ledger("change a source"))?;
+    }
+    Ok(Lane { id, site: None, plans, pages: 0 })
+}
+
+/// Does the plan jobs of all lists, so that the counters are final before the first fetch.
+async fn plan_all(engine: &Arc<Engine>, lanes: &mut [Lane], summary: &mut CrawlSummary) -> Result<(), Error> {
+    let mut jobs: VecDeque<Job> = lanes.iter_mut().flat_map(|lane| lane.plans.drain(..)).collect();
+    let mut sources: Vec<u64> = jobs.iter().map(|job| job.source).collect();
+    sources.dedup();
+    if !jobs.is_empty() {
+        engine.meter.say("planning");
+        engine.meter.set_total(jobs.len() as u64 * engine.options.sizes.candidates as u64);
+    }
+    let mut tasks: JoinSet<Result<Tally, Error>> = JoinSet::new();
+    loop {
+        while tasks.len() < engine.options.jobs
+            && let Some(job) = jobs.pop_front()
+        {
+            let engine = engine.clone();
+            tasks.spawn(async move { engine.blocking(move |engine| plan::run(engine, &job)).await });
+        }
+        match tasks.join_next().await {
+            Some(tally) => summary.add(tally??),
+            None => break,
+        }
+    }
+    let change = move |engine: &Arc<Engine>| {
+        sources.iter().try_for_each(|source| engine.ledger.set_source_state(*source, FETCHING)).map_err(Error::ledger("change a source"))
+    };
+    engine.blocking(change).await
+}
+
+/// Does `Fetch` and `Pages` jobs until there are none.
+async fn fetch_all(engine: &Arc<Engine>, mut lanes: Vec<Lane>, summary: &mut CrawlSummary) -> Result<(), Error> {
+    let sources: FxHashSet<u64> = lanes.iter().map(|lane| lane.id).collect();
+    engine.meter.set(0);
+    let total = engine.blocking(move |engine| expected(engine, &sources)).await?;
+    engine.meter.set_total(total);
+    let mut tasks: JoinSet<(usize, u64, Result<Tally, Error>)> = JoinSet::new();
+    loop {
+        while tasks.len() < engine.options.jobs {
+            let (back, next) = engine.blocking(move |engine| Ok(next_job(engine, &mut lanes).map(|next| (lanes, next)))).await??;
+            lanes = back;
+            let Some((lane, job)) = next else { break };
+            let (engine, site, leased) = (engine.clone(), lanes[lane].site.clone(), job.pages.len() as u64);
+            lanes[lane].pages += leased;
+            tasks.spawn(async move {
+                let result = match site {
+                    Some(site) if job.kind == JobKind::Pages => pages::run(engine, job, site).await,
+                    _ => images::run(engine, job).await,
+                };
+                (lane, leased, result)
+            });
+        }
+        let Some(done) = tasks.join_next().await else { break };
+        let (lane, leased, tally) = done?;
+        lanes[lane].pages -= leased;
+        summary.add(tally?);
+    }
+    engine.blocking(move |engine| mark_done(engine, &lanes)).await
+}
+
+/// Units of the meter that are known beforehand: planned candidates, and pages up to the limit; 0 when a site has none.
+fn expected(engine: &Arc<Engine>, sources: &FxHashSet<u64>) -> Result<u64, Error> {
+    let mut total = 0;
+    for path in tables(&engine.layout.folder("plans"))? {
+        let table = TableReader::<Candidate>::open(&path)?;
+        let source = table.note("source").and_then(|source| source.parse().ok());
+        total += if source.is_some_and(|source| sources.contains(&source)) { table.row_count() } else { 0 };
+    }
+    let sites = engine.options.sources.iter().filter(|source| matches!(source, Source::Web(_))).count() as u64;
+    Ok(match engine.options.limit {
+        _ if sites == 0 => total,
+        Some(limit) => total + sites * limit,
+        None => 0,
+    })
+}
+
+/// Leases the next job of the first source that has one: what is left of earlier jobs before new pages.
+fn next_job(engine: &Arc<Engine>, lanes: &mut [Lane]) -> Result<Option<(usize, Job)>, Error> {
+    let ledger = &engine.ledger;
+    for (i, lane) in lanes.iter_mut().enumerate() {
+        if let Some(job) = ledger.next_job(lane.id, JobKind::Fetch).map_err(Error::ledger("lease a job"))? {
+            return Ok(Some((i, job)));
+        }
+        if lane.site.is_none() {
+            continue;
+        }
+        if let Some(job) = ledger.next_job(lane.id, JobKind::Pages).map_err(Error::ledger("lease a job"))? {
+            return Ok(Some((i, job)));
+        }
+        let done = ledger.pages_done(lane.id).map_err(Error::ledger("count pages"))?;
+        let room = engine.options.limit.map_or(u64::MAX, |limit| limit.saturating_sub(done + lane.pages));
+        let limit = room.min(engine.options.sizes.pages as u64) as usize;
+        if limit > 0
+            && let Some(job) = ledger.lease_pages(lane.id, limit).map_err(Error::ledger("lease pages"))?
+        {
+            return Ok(Some((i, job)));
+        }
+    }
+    Ok(None)
+}
+
+fn mark_done(engine: &Arc<Engine>, lanes: &[Lane]) -> Result<(), Error> {
+    for lane in lanes {
+        if engine.ledger.jobs_left(lane.id).map_err(Error::ledger("count jobs"))? == 0 {
+            engine.ledger.set_source_state(lane.id, DONE).map_err(Error::ledger("change a source"))?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,164 @@
+//! What all jobs of a crawl share: the set of seen pairs, the counters of the cap, the fetcher, and the way a pair is decided.
+
+use crate::fetch::Fetcher;
+use crate::layout::Layout;
+use crate::seen::Seen;
+use crate::summary::Tally;
+use crate::{CrawlOptions, Error, Ledger, Matcher};
+use shards::{Candidate, Meter, PairId};
+use std::fs::{File, TryLockError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant, SystemTime};
+
+/// Time between two notes on the meter.
+const NOTE_EVERY: Duration = Duration::from_millis(500);
+/// How long a dropped crawl of this process may take to let go of the corpus.
+const LOCK_WAIT: Duration = Duration::from_secs(5);
+
+/// The shared part of a crawl.
+pub(crate) struct Engine {
+    pub(crate) options: CrawlOptions,
+    pub(crate) layout: Layout,
+    pub(crate) ledger: Arc<dyn Ledger>,
+    pub(crate) fetcher: Fetcher,
+    pub(crate) meter: Arc<Meter>,
+    matcher: Option<Arc<dyn Matcher>>,
+    /// Pairs of finished jobs and of those in work, so that no two jobs take the same.
+    seen: Seen,
+    /// n_q: distinct pairs seen by query, finished or in work.
+    counters: Vec<AtomicU64>,
+    progress: Progress,
+    /// Held until the last thread that writes to the corpus is done.
+    _lock: File,
+}
+
+/// Figures for the meter's note.
+struct Progress {
+    pairs: AtomicU64,
+    bytes: AtomicU64,
+    /// When the last note was made, and the bytes then.
+    last: Mutex<(Instant, u64)>,
+}
+
+impl Engine {
+    /// Joins the parts. Counters are filled by [`Engine::set_counters`].
+    pub(crate) fn new(
+        options: CrawlOptions,
+        ledger: Arc<dyn Ledger>,
+        matcher: Option<Arc<dyn Matcher>>,
+        meter: Arc<Meter>,
+        seen: Seen,
+        lock: File,
+    ) -> Result<Self, Error> {
+        let queries = matcher.as_ref().map_or(0, |matcher| matcher.query_count());
+        let mut counters: Vec<AtomicU64> = Vec::new();
+        counters.resize_with(queries, AtomicU64::default);
+        for (query, count) in ledger.counters().map_err(Error::ledger("read counters"))? {
+            // Without a query list counters mean nothing; with another one the corpus' properties would not have agreed.
+            if let Some(counter) = counters.get(query as usize) {
+                counter.store(count, Ordering::Relaxed);
+            }
+        }
+        Ok(Engine {
+            layout: Layout::new(&options.corpus),
+            fetcher: Fetcher::new(&options)?,
+            progress: Progress { pairs: AtomicU64::new(0), bytes: AtomicU64::new(0), last: Mutex::new((Instant::now(), 0)) },
+            options,
+            ledger,
+            matcher,
+            meter,
+            seen,
+            counters,
+            _lock: lock,
+        })
+    }
+
+    /// Takes a pair for the calling job: matches it and counts it. `None` when it was seen before.
+    pub(crate) fn claim(&self, image_url: &str, page_url: &str, caption: String, field: &str, tally: &mut Tally) -> Option<Candidate> {
+        let pair_id = PairId::new(image_url, &caption);
+        if !self.seen.insert(&pair_id) {
+            return None;
+        }
+        let query_ids = self.matcher.as_ref().map_or_else(Vec::new, |matcher| matcher.queries(&caption));
+        for query in &query_ids {
+            *tally.counters.entry(*query).or_default() += 1;
+            if let Some(counter) = self.counters.get(*query as usize) {
+                counter.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        let unmatched = self.matcher.is_some() && query_ids.is_empty();
+        let mut candidate = Candidate {
+            pair_id,
+            image_url: image_url.to_string(),
+            page_url: page_url.to_string(),
+            caption,
+            field: field.to_string(),
+            query_ids,
+            outcome: String::new(),
+            detail: String::new(),
+            attempts: 0,
+            time_ms: 0,
+        };
+        if unmatched {
+            settle(&mut candidate, "unmatched", "");
+        }
+        Some(candidate)
+    }
+
+    /// Whether a pair is inside the cap by the counts so far.
+    pub(crate) fn is_inside(&self, candidate: &Candidate) -> bool {
+        let seen = |query: u32| self.counters.get(query as usize).map_or(0, |counter| counter.load(Ordering::Relaxed));
+        self.matcher.as_ref().is_none_or(|matcher| matcher.inside(&candidate.pair_id, &candidate.query_ids, &seen))
+    }
+
+    /// Tells the meter what was kept and received.
+    pub(crate) fn note(&self, pairs: u64, bytes: u64) {
+        let pairs = self.progress.pairs.fetch_add(pairs, Ordering::Relaxed) + pairs;
+        let bytes = self.progress.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        let Ok(mut last) = self.progress.last.try_lock() else { return };
+        let (since, before) = *last;
+        if since.elapsed() >= NOTE_EVERY {
+            let rate = bytes.saturating_sub(before) as f64 / since.elapsed().as_secs_f64() / 1e6;
+            self.meter.say(format!("{pairs} pairs kept, {rate:.1} MB/s"));
+            *last = (Instant::now(), bytes);
+        }
+    }
+
+    /// Runs `work`, which may wait for the disk or the catalogue, off the threads that fetch.
+    pub(crate) async fn blocking<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Arc<Engine>) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let engine = self.clone();
+        tokio::task::spawn_blocking(move || work(&engine)).await?
+    }
+}
+
+/// Writes a decision into a candidate.
+pub(crate) fn settle(candidate: &mut Candidate, outcome: &str, detail: &str) {
+    candidate.outcome = outcome.to_string();
+    candidate.detail = detail.to_string();
+    // A clock before 1970 is no reason to stop.
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    candidate.time_ms = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
+}
+
+/// Makes the corpus ours: two crawls at once would take each other's files for leftovers.
+///
+/// # Errors
+/// `InUse` when another crawl has it, `Files` when the folder cannot be written.
+pub(crate) async fn lock(layout: &Layout) -> Result<File, Error> {
+    std::fs::create_dir_all(layout.corpus()).map_err(shards::Error::io("create folder", layout.corpus()))?;
+    let path = layout.lock();
+    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(shards::Error::io("open", &path))?;
+    let begun = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if begun.elapsed() < LOCK_WAIT => tokio::time::sleep(Duration::from_millis(50)).await,
+            Err(TryLockError::WouldBlock) => return Err(Error::InUse { path: layout.corpus().to_path_buf() }),
+            Err(TryLockError::Error(error)) => return Err(shards::Error::io("lock", &path)(error).into()),
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! Politeness by host: how many connections at a time, how many requests a second, and waits that hosts ask for.
+//!
+//! Knows names and times, no requests. A host is its name with port.
+
+use rustc_hash::FxHashMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+
+/// Idle hosts are forgotten when so many are known: about 200 bytes each.
+const MAX_HOSTS: usize = 1 << 16;
+/// Slowest rate believed: a request an hour.
+const MAX_INTERVAL: Duration = Duration::from_secs(3600);
+
+/// The hosts of a crawl.
+pub(crate) struct Hosts {
+    /// Connections at a time; 0 for no limit.
+    connections: usize,
+    /// Least time between the starts of two requests.
+    interval: Duration,
+    // A std mutex: held for a look-up, never across an await.
+    known: Mutex<FxHashMap<String, Arc<Host>>>,
+}
+
+struct Host {
+    permits: Option<Arc<Semaphore>>,
+    pace: Mutex<Pace>,
+}
+
+struct Pace {
+    /// The next free start.
+    next: Instant,
+    /// No request starts before: the host asked for a pause.
+    held_until: Instant,
+    /// Least time between two starts: the crawl's own, or the host's crawl delay.
+    interval: Duration,
+}
+
+/// Leave to make one request; the connection counts as taken until it is dropped.
+pub(crate) struct Turn {
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Host {
+    fn pace(&self) -> MutexGuard<'_, Pace> {
+        self.pace.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Takes the next free start.
+    fn reserve(&self) -> Instant {
+        let mut pace = self.pace();
+        let start = pace.next.max(pace.held_until).max(Instant::now());
+        pace.next = start + pace.interval;
+        start
+    }
+}
+
+impl Hosts {
+    /// Allows `connections` at a time and `rate` requests a second for each host; 0 means no limit.
+    pub(crate) fn new(connections: usize, rate: f64) -> Self {
+        let interval =
+            if rate > 0.0 { Duration::try_from_secs_f64(1.0 / rate).unwrap_or(MAX_INTERVAL).min(MAX_INTERVAL) } else { Duration::ZERO };
+        Hosts { connections, interval, known: Mutex::default() }
+    }
+
+    fn host(&self, name: &str) -> Arc<Host> {
+        let mut known = self.known.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if let Some(host) = known.get(name) {
+            return host.clone();
+        }
+        let now = Instant::now();
+        if known.len() >= MAX_HOSTS {
+            // In use, or with a wait still to be kept: not forgotten.
+            known.retain(|_, host| Arc::strong_count(host) > 1 || host.reserve_is_pending(now));
+        }
+        let host = Arc::new(Host {
+            permits: (self.connections > 0).then(|| Arc::new(Semaphore::new(self.connections))),
+            pace: Mutex::new(Pace { next: now, held_until: now, interval: self.interval }),
+        });
+        known.insert(name.to_string(), host.clone());
+        host
+    }
+
+    /// Waits until a request to the host may start.
+    pub(crate) async fn enter(&self, name: &str) -> Turn {
+        let host = self.host(name);
+        let permit = match &host.permits {
+            // Never closed, so this cannot fail.
+            Some(permits) => permits.clone().acquire_owned().await.ok(),
+            None => None,
+        };
+        loop {
+            tokio::time::sleep_until(host.reserve()).await;
+            // The host may have asked for a pause meanwhile.
+            if host.pace().held_until <= Instant::now() {
+                return Turn { _permit: permit };
+            }
+        }
+    }
+
+    /// Starts no request to the host for `pause`.
+    pub(crate) fn hold(&self, name: &str, pause: Duration) {
+        let host = self.host(name);
+        let mut pace = host.pace();
+        pace.held_until = pace.held_until.max(Instant::now() + pause);
+    }
+
+    /// Sets the least time between two requests to the host, if that is more than the crawl's own.
+    pub(crate) fn set_delay(&self, name: &str, delay: Duration) {
+        self.host(name).pace().interval = delay.max(self.interval);
+    }
+}
+
+impl Host {
+    fn reserve_is_pending(&self, now: Instant) -> bool {
+        let pace = self.pace();
+        pace.next.max(pace.held_until) > now || pace.interval > Duration::from_secs(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn starts_are_spaced_by_the_rate() {
+        let hosts = Hosts::new(0, 10.0);
+        let begun = Instant::now();
+        for _ in 0..11 {
+            hosts.enter("a").await;
+        }
+        let spent = begun.elapsed();
+        assert!(spent >= Duration::from_secs(1) && spent < Duration::from_millis(1100), "{spent:?}");
+        hosts.enter("b").await;
+        assert_eq!(begun.elapsed(), spent, "another host does not wait");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn connections_are_bounded() {
+        let hosts = Hosts::new(2, 0.0);
+        let first = hosts.enter("a").await;
+        let _second = hosts.enter("a").await;
+        assert!(tokio::time::timeout(Duration::from_secs(60), hosts.enter("a")).await.is_err());
+        drop(first);
+        hosts.enter("a").await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pauses_and_delays_are_kept() {
+        let hosts = Hosts::new(0, 0.0);
+        let begun = Instant::now();
+        hosts.hold("a", Duration::from_secs(7));
+        hosts.enter("a").await;
+        assert_eq!(begun.elapsed(), Duration::from_secs(7));
+        hosts.set_delay("a", Duration::from_secs(3));
+        hosts.enter("a").await;
+        hosts.enter("a").await;
+        assert_eq!(begun.elapsed(), Duration::from_secs(10));
+    }
+}

@@ -1,0 +1,70 @@
+//! What the crawler needs of a catalogue: to be told of open work and to have finished work recorded, once.
+
+use shards::{Commit, Job, JobKind, NewJob, PageLink};
+
+/// Whatever a catalogue answers when it cannot.
+pub type LedgerError = Box<dyn std::error::Error + Send + Sync>;
+
+/// The state of a crawl. Every method is one transaction; calls may block for as long as a disk sync takes.
+pub trait Ledger: Send + Sync {
+    /// The number and state of a source, inserted as `new` when unknown.
+    ///
+    /// # Errors
+    /// The catalogue's own, here and below.
+    fn source(&self, kind: &str, location: &str) -> Result<(u64, String), LedgerError>;
+    /// Changes a source's state.
+    ///
+    /// # Errors
+    /// The catalogue's own.
+    fn set_source_state(&self, source: u64, state: &str) -> Result<(), LedgerError>;
+    /// Records open jobs and the source's state together.
+    ///
+    /// # Errors
+    /// The catalogue's own.
+    fn add_jobs(&self, source: u64, jobs: &[NewJob], state: &str) -> Result<(), LedgerError>;
+    /// Adds waiting pages; those known by (source, URL) are left as they are.
+    ///
+    /// # Errors
+    /// The catalogue's own.
+    fn add_pages(&self, source: u64, pages: &[PageLink]) -> Result<(), LedgerError>;
+    /// Leases the open job of this kind with the lowest number.
+    ///
+    /// # Errors
+    /// The catalogue's own.
+    fn next_job(&self, source: u64, kind: JobKind) -> Result<Option<Job>, LedgerError>;
+    /// Makes a leased `Pages` job of at most `limit` waiting pages, lowest (depth, insertion) first.
+    ///
+    /// # Errors
+    /// The catalogue's own.
+    fn lease_pages(&self, source: u64, limit: usize) -> Result<Option<Job>, LedgerError>;
+    /// Makes leased jobs open again, at the start of a run.
+    ///
+    /// # Errors
+    /// The catalogue's own.
+    fn reopen(&self) -> Result<(), LedgerError>;
+    /// Marks a job done with everything that follows from it: the commit point.
+    ///
+    /// # Errors
+    /// The catalogue's own, and when the job is not leased, so that nothing is counted twice.
+    fn commit(&self, job: &Job, commit: &Commit) -> Result<(), LedgerError>;
+    /// Pairs seen by query id.
+    ///
+    /// # Errors
+    /// The catalogue's own.
+    fn counters(&self) -> Result<Vec<(u32, u64)>, LedgerError>;
+    /// Numbers of the segments whose files count.
+    ///
+    /// # Errors
+    /// The catalogue's own.
+    fn committed_segments(&self) -> Result<Vec<u64>, LedgerError>;
+    /// Open and leased jobs plus waiting pages of a source.
+    ///
+    /// # Errors
+    /// The catalogue's own.
+    fn jobs_left(&self, source: u64) -> Result<u64, LedgerError>;
+    /// Pages of a source that belong to finished jobs.
+    ///
+    /// # Errors
+    /// The catalogue's own.
+    fn pages_done(&self, source: u64) -> Result<u64, LedgerError>;
+}

@@ -1,0 +1,198 @@
+//! What a crawl is asked to do, already resolved: no file is opened and no default is looked up later.
+
+use shards::ResizeMode;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+use url::Url;
+
+/// Where pairs come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// `web:URL`: the pages of one host, followed from this one.
+    Web(Url),
+    /// `urls:FILE` or `urls:FILE?url=COL&caption=COL`: a list in Parquet, CSV, TSV or JSON lines.
+    Urls {
+        /// The file.
+        path: PathBuf,
+        /// The column of image URLs, if not one of the usual names.
+        url: Option<String>,
+        /// The column of captions, if not one of the usual names.
+        caption: Option<String>,
+    },
+}
+
+impl FromStr for Source {
+    type Err = crate::Error;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let bad = |why: String| crate::Error::Usage(format!("source {text:?}: {why}"));
+        let (kind, place) = text.split_once(':').ok_or_else(|| bad("expected web:URL or urls:FILE".to_string()))?;
+        match kind {
+            "web" => {
+                let url = Url::parse(place).map_err(|error| bad(format!("{place:?} is not a URL ({error})")))?;
+                if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
+                    return Err(bad("expected an http or https URL".to_string()));
+                }
+                Ok(Source::Web(url))
+            }
+            "urls" => {
+                let (path, url, caption) = split_columns(place);
+                if path.is_empty() {
+                    return Err(bad("expected a file".to_string()));
+                }
+                Ok(Source::Urls { path: PathBuf::from(path), url, caption })
+            }
+            _ => Err(bad(format!("unknown kind {kind:?}, expected web or urls"))),
+        }
+    }
+}
+
+/// Splits `FILE?url=COL&caption=COL`; a `?` that no known name follows belongs to the file name.
+fn split_columns(place: &str) -> (&str, Option<String>, Option<String>) {
+    let whole = (place, None, None);
+    let Some((path, query)) = place.rsplit_once('?') else { return whole };
+    let (mut url, mut caption) = (None, None);
+    for part in query.split('&') {
+        match part.split_once('=') {
+            Some(("url", column)) => url = Some(column.to_string()),
+            Some(("caption", column)) => caption = Some(column.to_string()),
+            _ => return whole,
+        }
+    }
+    (path, url, caption)
+}
+
+/// When a job is large enough. What is left of it becomes a new job in the same commit.
+#[derive(Clone, Copy, Debug)]
+pub struct JobSizes {
+    /// Pages of a job.
+    pub pages: usize,
+    /// Candidates of a job, at most 10,000 because keys have four digits for them.
+    pub candidates: usize,
+    /// Bytes of a segment's tar at which its job closes.
+    pub bytes: u64,
+    /// Time after which a job closes.
+    pub time: Duration,
+}
+
+impl Default for JobSizes {
+    /// 200 pages, 10,000 candidates, 512 MiB, 2 minutes: what a crash may cost at most.
+    fn default() -> Self {
+        JobSizes { pages: 200, candidates: 10_000, bytes: 512 << 20, time: Duration::from_secs(120) }
+    }
+}
+
+/// Everything a crawl is told.
+#[derive(Clone, Debug)]
+pub struct CrawlOptions {
+    /// The corpus folder.
+    pub corpus: PathBuf,
+    /// Where pairs come from.
+    pub sources: Vec<Source>,
+    /// Side of stored images in pixels; what it means follows from the mode.
+    pub image_size: u32,
+    /// How images are brought to that size.
+    pub resize_mode: ResizeMode,
+    /// Address in the User-Agent: a mail address or a page about the crawl. Required for public hosts.
+    pub contact: Option<String>,
+    /// Whether loopback and private addresses may be asked.
+    pub allow_private: bool,
+    /// Connections to one host at a time; 0 means no limit.
+    pub host_connections: usize,
+    /// Requests to one host a second; 0 means no limit.
+    pub host_rate: f64,
+    /// Pages of a web source in all, rows of a URL list.
+    pub limit: Option<u64>,
+    /// Fetches in flight over all hosts.
+    pub concurrency: usize,
+    /// Links followed from a seed at most.
+    pub max_depth: u32,
+    /// Time for one request with its body.
+    pub timeout: Duration,
+    /// Times that a request is made again after a network error, 429 or 5xx.
+    pub retries: u32,
+    /// Wait before the first retry; it doubles with each, and the server's `Retry-After` goes before it.
+    pub backoff: Duration,
+    /// Jobs in work at a time.
+    pub jobs: usize,
+    /// When a job is large enough.
+    pub sizes: JobSizes,
+}
+
+impl CrawlOptions {
+    /// The defaults for a corpus folder and its sources.
+    pub fn new(corpus: impl Into<PathBuf>, sources: Vec<Source>) -> Self {
+        CrawlOptions {
+            corpus: corpus.into(),
+            sources,
+            image_size: 256,
+            resize_mode: ResizeMode::KeepRatio,
+            contact: None,
+            allow_private: false,
+            host_connections: 4,
+            host_rate: 10.0,
+            limit: None,
+            concurrency: 256,
+            max_depth: 100,
+            timeout: Duration::from_secs(30),
+            retries: 2,
+            backoff: Duration::from_secs(1),
+            jobs: 4,
+            sizes: JobSizes::default(),
+        }
+    }
+
+    /// Refuses values that make no sense.
+    pub(crate) fn check(&self) -> Result<(), crate::Error> {
+        let usage = |why: String| Err(crate::Error::Usage(why));
+        if self.sources.is_empty() {
+            return usage("no --source is given".to_string());
+        }
+        if !self.host_rate.is_finite() || self.host_rate < 0.0 {
+            return usage(format!("--host-rate {} is not a number of requests a second", self.host_rate));
+        }
+        if self.image_size == 0 || self.image_size > 65_535 {
+            return usage(format!("--image-size {} is not between 1 and 65535", self.image_size));
+        }
+        let sizes = &self.sizes;
+        if sizes.candidates == 0 || sizes.candidates > 10_000 || sizes.pages == 0 || self.concurrency == 0 || self.jobs == 0 {
+            return usage("job sizes and concurrency must be at least 1, and candidates of a job at most 10000".to_string());
+        }
+        match &self.contact {
+            Some(contact) if contact.is_empty() || !contact.chars().all(|c| c.is_ascii_graphic() || c == ' ') => {
+                usage(format!("--contact {contact:?} is not plain ASCII text"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sources_are_read() {
+        assert_eq!("web:http://e.org/a".parse::<Source>().expect("a source"), Source::Web(Url::parse("http://e.org/a").expect("a URL")));
+        let urls = |path: &str, url: Option<&str>, caption: Option<&str>| Source::Urls {
+            path: path.into(),
+            url: url.map(String::from),
+            caption: caption.map(String::from),
+        };
+        assert_eq!("urls:/a/b.csv".parse::<Source>().expect("a source"), urls("/a/b.csv", None, None));
+        assert_eq!("urls:b.csv?url=u&caption=c".parse::<Source>().expect("a source"), urls("b.csv", Some("u"), Some("c")));
+        assert_eq!("urls:why?.csv".parse::<Source>().expect("a source"), urls("why?.csv", None, None));
+        for bad in ["", "web", "web:ftp://e.org/", "web:nothing", "urls:", "wat:x"] {
+            assert!(bad.parse::<Source>().expect_err(bad).is_usage());
+        }
+    }
+
+    #[test]
+    fn contact_must_fit_a_header() {
+        let mut options = CrawlOptions::new("c", vec![Source::Web(Url::parse("http://e.org").expect("a URL"))]);
+        options.check().expect("fine");
+        options.contact = Some("a@b\r\nX-Evil: 1".to_string());
+        assert!(options.check().expect_err("refused").to_string().contains("--contact"));
+    }
+}

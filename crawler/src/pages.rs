@@ -1,0 +1,221 @@
+//! Pages jobs: up to 200 pages of one site are fetched, their links and captioned images taken, and the images fetched.
+
+use crate::engine::{Engine, settle};
+use crate::fetch::{AGENT, Body, Refusal, Traffic, Want, host_key};
+use crate::images::{Decided, decide_all, finish, store};
+use crate::ingest::on_pool;
+use crate::layout::{PagesPayload, payload, read_payload};
+use crate::page::{Found, Page, Place, extract};
+use crate::segment::{SegmentSender, SegmentWriter};
+use crate::summary::Tally;
+use crate::{Error, charset};
+use rustc_hash::FxHashSet;
+use shards::{Candidate, Commit, ImageId, Job, JobKind, NewJob, PageLink, canonical_url};
+use std::sync::Arc;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+/// The pages that belong to a seed: same host and port, with or without `www.`, over http or https.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Site(String);
+
+impl Site {
+    /// The site of a URL.
+    pub(crate) fn of(url: &Url) -> Self {
+        let key = host_key(url);
+        Site(key.strip_prefix("www.").unwrap_or(&key).to_string())
+    }
+
+    fn has(&self, url: &Url) -> bool {
+        Site::of(url) == *self
+    }
+}
+
+/// A page as it came back.
+struct Visit {
+    link: PageLink,
+    /// The page and its address after redirects, or why there is none.
+    result: Result<(Page, Url), (&'static str, String)>,
+    /// Not begun before the job closed.
+    closed: bool,
+    traffic: Traffic,
+}
+
+/// What a job has gathered.
+#[derive(Default)]
+struct Harvest {
+    candidates: Vec<Candidate>,
+    links: Vec<PageLink>,
+    known: FxHashSet<String>,
+    /// Pages left to a later job.
+    rest: Vec<(String, u32)>,
+    tally: Tally,
+}
+
+/// Runs a `Pages` job.
+///
+/// # Errors
+/// `Files` when the corpus cannot be written, `Ledger` when the catalogue refuses.
+pub(crate) async fn run(engine: Arc<Engine>, job: Job, site: Site) -> Result<Tally, Error> {
+    let begun = Instant::now();
+    let pages = if job.pages.is_empty() { rest_pages(&job)? } else { job.pages.clone() };
+    let writer = SegmentWriter::start(engine.layout.clone(), job.id, engine.clone());
+    let sender = writer.sender();
+    // Half of the time for pages, the other half for their images.
+    let mut harvest = visit_all(&engine, pages, &site, &sender, begun + engine.options.sizes.time / 2).await?;
+    let candidates = std::mem::take(&mut harvest.candidates);
+    let deadline = begun + engine.options.sizes.time;
+    let decided: Decided = decide_all(&engine, candidates, &sender, deadline, &mut harvest.tally).await?;
+    drop(sender);
+    let mut more = Commit { pages: harvest.links, ..Commit::default() };
+    if !harvest.rest.is_empty() {
+        more.jobs.push(NewJob { kind: JobKind::Pages, payload: payload(&PagesPayload { pages: harvest.rest })? });
+    }
+    finish(&engine, job, writer, decided, more, None, harvest.tally).await
+}
+
+fn rest_pages(job: &Job) -> Result<Vec<PageLink>, Error> {
+    let PagesPayload { pages } = if job.payload.is_empty() { PagesPayload::default() } else { read_payload(job)? };
+    Ok(pages.into_iter().map(|(url, depth)| PageLink { url, depth }).collect())
+}
+
+/// Fetches the pages and takes what they offer, until the job has as many candidates as it may.
+async fn visit_all(
+    engine: &Arc<Engine>,
+    pages: Vec<PageLink>,
+    site: &Site,
+    sender: &SegmentSender,
+    deadline: Instant,
+) -> Result<Harvest, Error> {
+    let closing = CancellationToken::new();
+    let mut harvest = Harvest::default();
+    let mut tasks = JoinSet::new();
+    for link in pages {
+        tasks.spawn(visit(engine.clone(), link, site.clone(), closing.clone()));
+    }
+    loop {
+        let visit = tokio::select! {
+            visit = tasks.join_next() => visit,
+            () = tokio::time::sleep_until(deadline), if harvest.tally.pages > 0 && !closing.is_cancelled() => {
+                closing.cancel();
+                continue;
+            }
+        };
+        let Some(visit) = visit.transpose()? else { return Ok(harvest) };
+        harvest.tally.learn(visit.traffic);
+        let offers = visit.result.as_ref().map_or(0, |(page, _)| page.images.iter().map(|image| image.captions.len()).sum());
+        let room = harvest.tally.pages == 0 || harvest.candidates.len() + offers <= engine.options.sizes.candidates;
+        if visit.closed || !room {
+            // A page that does not fit is fetched again by the next job; nothing was taken of it.
+            closing.cancel();
+            harvest.rest.push((visit.link.url, visit.link.depth));
+            continue;
+        }
+        harvest.tally.pages += 1;
+        engine.meter.add(1);
+        match visit.result {
+            Ok((page, url)) => take(engine, &mut harvest, page, &url, visit.link.depth, site, sender).await,
+            Err((outcome, detail)) => {
+                tracing::debug!(url = %visit.link.url, outcome, detail, "no page");
+                harvest.tally.count(format!("page:{outcome}"));
+            }
+        }
+    }
+}
+
+/// Fetches and reads one page.
+async fn visit(engine: Arc<Engine>, link: PageLink, site: Site, closing: CancellationToken) -> Visit {
+    let Ok(url) = Url::parse(&link.url) else {
+        return Visit { link, result: Err(("address", "not a web address".to_string())), closed: false, traffic: Traffic::new() };
+    };
+    let reply = engine.fetcher.get(&url, Want::Page, &closing).await;
+    let closed = matches!(reply.result, Err(Refusal::Closed));
+    let result = match reply.result {
+        Err(refusal) => Err((refusal.outcome(), refusal.detail())),
+        // A seed may lead to its site's proper name; a later page that leads elsewhere is not ours to take.
+        Ok(body) if link.depth > 0 && !site.has(&body.url) => Err(("off-site", body.url.to_string())),
+        Ok(body) => read(body).await.ok_or_else(|| ("html", "the parser failed".to_string())),
+    };
+    engine.note(0, reply.traffic.values().map(|delta| delta.bytes).sum());
+    Visit { link, result, closed, traffic: reply.traffic }
+}
+
+async fn read(body: Body) -> Option<(Page, Url)> {
+    let read = move || {
+        let text = charset::decode(&body.bytes, body.content_type.as_deref());
+        (extract(&text, &body.url, body.directives.clone(), AGENT), body.url.clone())
+    };
+    on_pool(read).await
+}
+
+/// Takes a page's links and pairs into the harvest.
+async fn take(engine: &Arc<Engine>, harvest: &mut Harvest, page: Page, url: &Url, depth: u32, site: &Site, sender: &SegmentSender) {
+    if depth < engine.options.max_depth {
+        for link in page.links.iter().filter(|link| site.has(link)) {
+            let link = canonical_url(link);
+            if harvest.known.insert(link.clone()) {
+                harvest.links.push(PageLink { url: link, depth: depth + 1 });
+            }
+        }
+    }
+    let refusal = page.directives.refusal;
+    harvest.tally.count(if refusal.is_some() { "page:opt-out" } else { "page:fetched" });
+    if page.uncaptioned > 0 {
+        *harvest.tally.outcomes.entry("image:no-caption".to_string()).or_default() += page.uncaptioned;
+    }
+    let page_url = canonical_url(url);
+    for Found { place, captions } in page.images {
+        let (image_url, data) = match place {
+            Place::Url(url) => (canonical_url(&url), None),
+            Place::Data(bytes) => (format!("data:{}", ImageId::of(&bytes)), Some(bytes)),
+        };
+        let mut pairs = Vec::new();
+        for (field, caption) in captions {
+            match engine.claim(&image_url, &page_url, caption, field, &mut harvest.tally) {
+                Some(mut candidate) => {
+                    if let Some(why) = refusal.filter(|_| candidate.outcome.is_empty()) {
+                        settle(&mut candidate, "opt-out", &format!("page: {why}"));
+                    }
+                    pairs.push(candidate);
+                }
+                None => harvest.tally.count("pair:repeated"),
+            }
+        }
+        if let Some(bytes) = data {
+            store_data(engine, bytes, &mut pairs, sender).await;
+        }
+        harvest.candidates.extend(pairs);
+    }
+}
+
+/// Decides the pairs of an image that came with its page: its bytes are at hand only now.
+async fn store_data(engine: &Arc<Engine>, bytes: Vec<u8>, pairs: &mut Vec<Candidate>, sender: &SegmentSender) {
+    let (mut inside, mut done): (Vec<Candidate>, Vec<Candidate>) = (Vec::new(), Vec::new());
+    for mut pair in pairs.drain(..) {
+        if pair.outcome.is_empty() && !engine.is_inside(&pair) {
+            settle(&mut pair, "full", "outside the cap");
+        }
+        if pair.outcome.is_empty() { inside.push(pair) } else { done.push(pair) }
+    }
+    if !inside.is_empty() {
+        // A failed writer is reported when the job finishes.
+        store(engine, bytes, &mut inside, sender).await;
+    }
+    pairs.extend(done.into_iter().chain(inside));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_site_is_a_host_with_its_port() {
+        let url = |text: &str| Url::parse(text).expect("a URL");
+        let site = Site::of(&url("http://www.e.org/a"));
+        assert!(site.has(&url("https://e.org/b")) && site.has(&url("http://www.e.org:80/")));
+        assert!(!site.has(&url("http://e.org:8080/")) && !site.has(&url("http://i.e.org/")) && !site.has(&url("http://e.org.evil/")));
+        assert!(!Site::of(&url("http://127.0.0.1:1/")).has(&url("http://127.0.0.1:2/")));
+    }
+}

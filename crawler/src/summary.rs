@@ -1,0 +1,140 @@
+//! What jobs did, added up: for the commit of each, and for the whole run.
+
+use crate::fetch::{Traffic, merge};
+use rustc_hash::FxHashMap;
+use shards::{Candidate, Commit, SegmentTotals};
+use std::collections::BTreeMap;
+
+/// The counts of one job.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    /// Decisions: outcomes of candidates, `page:` ones of pages, `row:` and `pair:` ones of what gave no candidate.
+    pub(crate) outcomes: BTreeMap<String, u64>,
+    /// Newly seen pairs by query.
+    pub(crate) counters: FxHashMap<u32, u64>,
+    /// What was learnt of hosts.
+    pub(crate) traffic: Traffic,
+    /// What was stored.
+    pub(crate) totals: SegmentTotals,
+    /// Pages decided.
+    pub(crate) pages: u64,
+}
+
+impl Tally {
+    /// Counts one decision.
+    pub(crate) fn count(&mut self, outcome: impl Into<String>) {
+        *self.outcomes.entry(outcome.into()).or_default() += 1;
+    }
+
+    /// Counts the outcomes of candidates.
+    pub(crate) fn count_all(&mut self, candidates: &[Candidate]) {
+        for candidate in candidates {
+            // Few names, many candidates: no new string for each.
+            match self.outcomes.get_mut(&candidate.outcome) {
+                Some(count) => *count += 1,
+                None => self.count(candidate.outcome.clone()),
+            }
+        }
+    }
+
+    /// The part of a commit that is counts.
+    pub(crate) fn commit(&self) -> Commit {
+        let mut counters: Vec<(u32, u64)> = self.counters.iter().map(|(query, count)| (*query, *count)).collect();
+        counters.sort_unstable();
+        let hosts = self.traffic.iter().map(|(name, delta)| shards::HostDelta { host: name.clone(), ..delta.clone() }).collect();
+        let outcomes = self.outcomes.iter().map(|(name, count)| (name.clone(), *count)).collect();
+        Commit { counters, hosts, outcomes, ..Commit::default() }
+    }
+
+    /// Adds the requests of a fetch.
+    pub(crate) fn learn(&mut self, traffic: Traffic) {
+        merge(&mut self.traffic, traffic);
+    }
+}
+
+/// What a crawl did in this run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CrawlSummary {
+    /// Jobs finished; 0 when there was nothing left to do.
+    pub jobs: u64,
+    /// Pages decided.
+    pub pages: u64,
+    /// Pairs decided: rows added to `candidates/`.
+    pub candidates: u64,
+    /// Pairs kept: rows added to `pool/`.
+    pub pairs: u64,
+    /// Bytes received, decompressed.
+    pub received_bytes: u64,
+    /// Bytes of tars written.
+    pub stored_bytes: u64,
+    /// Requests made.
+    pub requests: u64,
+    /// Pairs that were not fetched because they lie outside the cap: downloads saved.
+    pub saved: u64,
+    /// Decisions by outcome. Plain names are of candidates; `page:` ones of pages, `row:`, `pair:` and `image:` ones of what
+    /// gave no candidate.
+    pub outcomes: BTreeMap<String, u64>,
+}
+
+impl CrawlSummary {
+    /// Whether the run found all its sources done.
+    pub fn is_idle(&self) -> bool {
+        self.jobs == 0
+    }
+
+    /// Adds a finished job.
+    pub(crate) fn add(&mut self, tally: Tally) {
+        self.jobs += 1;
+        self.pages += tally.pages;
+        self.candidates += tally.totals.candidates;
+        self.pairs += tally.totals.pairs;
+        self.stored_bytes += tally.totals.bytes;
+        for delta in tally.traffic.values() {
+            self.received_bytes += delta.bytes;
+            self.requests += delta.requests;
+        }
+        for (name, count) in tally.outcomes {
+            *self.outcomes.entry(name).or_default() += count;
+        }
+        self.saved = self.outcomes.get("full").copied().unwrap_or_default();
+    }
+}
+
+impl std::fmt::Display for CrawlSummary {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.is_idle() {
+            return f.write_str("nothing left to do: all sources are done");
+        }
+        write!(
+            f,
+            "{} pairs kept of {} candidates, {} pages, {} requests, {:.1} MB received, {:.1} MB stored, {} downloads saved by the cap",
+            self.pairs,
+            self.candidates,
+            self.pages,
+            self.requests,
+            self.received_bytes as f64 / 1e6,
+            self.stored_bytes as f64 / 1e6,
+            self.saved
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jobs_add_up() {
+        let mut summary = CrawlSummary::default();
+        assert_eq!(summary.to_string(), "nothing left to do: all sources are done");
+        for _ in 0..2 {
+            let mut tally = Tally { pages: 3, totals: SegmentTotals { candidates: 5, pairs: 2, bytes: 10 }, ..Tally::default() };
+            tally.count("full");
+            tally.count("fetched");
+            tally.count("fetched");
+            assert_eq!(tally.commit().outcomes, [("fetched".to_string(), 2), ("full".to_string(), 1)]);
+            summary.add(tally);
+        }
+        assert_eq!((summary.jobs, summary.pages, summary.pairs, summary.saved), (2, 6, 4, 2));
+    }
+}

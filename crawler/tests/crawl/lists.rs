@@ -1,0 +1,172 @@
+//! Crawls of URL lists.
+
+use crate::corpus::{Words, check_pool, options, outcomes, run};
+use crate::server::{Answer, Server, png};
+use crate::twin::Twin;
+use crawler::{CrawlOptions, Error, Matcher};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+fn image(path: &str, _: u64) -> Answer {
+    match path.trim_matches(|c: char| !c.is_ascii_digit()).parse::<u32>() {
+        Ok(n) if n % 10 == 9 => Answer::missing(),
+        Ok(n) => Answer::image(&png(n)),
+        Err(_) => Answer::missing(),
+    }
+}
+
+/// A list of `rows` rows over 60 images, written to `folder`.
+fn list(folder: &Path, server: &Server, rows: u32) -> String {
+    let mut text = "caption,url\n,http://127.0.0.1/x\nwords,nothing\n".to_string();
+    for i in 0..rows {
+        let word = ["cat", "dog", "stone"][i as usize % 3];
+        text.push_str(&format!("{word} {},{}\n", i % 90, server.url(&format!("/{}.png", i % 60))));
+    }
+    let path = folder.join("list.csv");
+    std::fs::write(&path, text).expect("written");
+    format!("urls:{}", path.display())
+}
+
+fn small_jobs(corpus: &Path, source: &str) -> CrawlOptions {
+    let mut options = options(corpus, &[source.to_string()]);
+    options.sizes.candidates = 20;
+    options
+}
+
+fn matcher() -> Option<Arc<dyn Matcher>> {
+    Some(Arc::new(Words { words: vec!["cat", "dog"], cap: 15 }))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn exactly_the_inside_set_is_fetched() {
+    let server = Server::start(image).await;
+    let dir = tempfile::tempdir().expect("a folder");
+    let source = list(dir.path(), &server, 400);
+    let (corpus, ledger) = (dir.path().join("corpus"), Arc::new(Twin::default()));
+    let summary = run(&small_jobs(&corpus, &source), &ledger, matcher()).await.expect("crawled");
+    // 400 rows repeat every 180: (i % 3, i % 90, i % 60) has 180 values.
+    assert_eq!(summary.candidates, 180);
+    assert_eq!(ledger.counts(), BTreeMap::from([(0, 60), (1, 60)]));
+    let outcomes = ledger.outcomes();
+    assert_eq!((outcomes["unmatched"], outcomes["row:repeated"], outcomes["row:no-caption"], outcomes["row:bad-url"]), (60, 220, 1, 1));
+    // Decided by the final counts, whatever the order: the matcher's own rule over all candidates.
+    let rule = Words { words: vec!["cat", "dog"], cap: 15 };
+    for row in crate::corpus::candidates(&corpus).values().filter(|row| row.outcome != "unmatched") {
+        assert_eq!(row.outcome == "full", !rule.inside(&row.pair_id, &row.query_ids, &|_| 60), "{row:?}");
+    }
+    assert_eq!(summary.saved, outcomes["full"]);
+    assert!(outcomes["full"] > 60 && outcomes["fetched"] > 10, "{outcomes:?}");
+    assert_eq!(check_pool(&corpus).len() as u64, outcomes["fetched"]);
+    assert_eq!(ledger.states(), ["done"]);
+
+    let before = server.requests();
+    let again = run(&small_jobs(&corpus, &source), &ledger, matcher()).await.expect("crawled");
+    assert!(again.is_idle());
+    assert_eq!(server.requests(), before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_cut_off_anywhere_ends_as_if_undisturbed() {
+    let server = Server::start(image).await;
+    let dir = tempfile::tempdir().expect("a folder");
+    let source = list(dir.path(), &server, 400);
+    let calm = dir.path().join("calm");
+    run(&small_jobs(&calm, &source), &Arc::default(), matcher()).await.expect("crawled");
+    let corpus = dir.path().join("cut");
+    let ledger = Arc::new(Twin::default());
+    let mut cuts = 0;
+    for wait in (1..).map(|i| Duration::from_millis(2 * i)) {
+        match tokio::time::timeout(wait, run(&small_jobs(&corpus, &source), &ledger, matcher())).await {
+            Ok(summary) => {
+                summary.expect("crawled");
+                break;
+            }
+            Err(_) => cuts += 1,
+        }
+    }
+    assert!(cuts > 3, "{cuts}");
+    assert_eq!(outcomes(&corpus), outcomes(&calm));
+    assert_eq!(check_pool(&corpus), check_pool(&calm));
+    assert_eq!(ledger.counts(), BTreeMap::from([(0, 60), (1, 60)]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_list_and_a_larger_limit_add_only_what_is_new() {
+    let server = Server::start(image).await;
+    let dir = tempfile::tempdir().expect("a folder");
+    let source = list(dir.path(), &server, 100);
+    let (corpus, ledger) = (dir.path().join("corpus"), Arc::new(Twin::default()));
+    let mut options = small_jobs(&corpus, &source);
+    options.limit = Some(52);
+    let first = run(&options, &ledger, None).await.expect("crawled");
+    assert_eq!((first.candidates, first.pairs), (50, 45));
+    options.limit = None;
+    let second = run(&options, &ledger, None).await.expect("crawled");
+    assert_eq!((second.candidates, second.pairs), (50, 45));
+    assert_eq!(check_pool(&corpus).len(), 90);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn leftovers_of_a_killed_crawl_are_swept() {
+    let server = Server::start(image).await;
+    let dir = tempfile::tempdir().expect("a folder");
+    let source = list(dir.path(), &server, 30);
+    let (corpus, ledger) = (dir.path().join("corpus"), Arc::new(Twin::default()));
+    run(&small_jobs(&corpus, &source), &ledger, None).await.expect("crawled");
+    let segment = corpus.join("candidates/00002.parquet");
+    assert!(segment.exists(), "the first fetch job follows two plan jobs");
+    for name in ["candidates/00777.parquet", "pool/00777.parquet"] {
+        std::fs::copy(&segment, corpus.join(name)).expect("copied");
+    }
+    std::fs::write(corpus.join("pool/00777.tar"), b"half").expect("written");
+    std::fs::write(corpus.join("pool/00778.tar.diptych-part"), b"half").expect("written");
+    assert!(run(&small_jobs(&corpus, &source), &ledger, None).await.expect("crawled").is_idle());
+    for name in ["candidates/00777.parquet", "pool/00777.parquet", "pool/00777.tar", "pool/00778.tar.diptych-part"] {
+        assert!(!corpus.join(name).exists(), "{name}");
+    }
+    assert_eq!(check_pool(&corpus).len(), 27);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn public_rows_need_a_contact_before_anything_is_counted() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("list.jsonl");
+    std::fs::write(&path, "{\"url\":\"http://images.example.org/1.jpg\",\"caption\":\"a cat\"}\n").expect("written");
+    let ledger = Arc::new(Twin::default());
+    let options = options(&dir.path().join("corpus"), &[format!("urls:{}", path.display())]);
+    let error = run(&options, &ledger, None).await.expect_err("refused");
+    assert!(error.to_string().contains("--contact") && error.to_string().contains("images.example.org"), "{error}");
+    assert!(ledger.outcomes().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_crawls_at_once_are_refused() {
+    let server = Server::start(|path, _| if path == "/robots.txt" { Answer::missing() } else { Answer(Vec::new()) }).await;
+    let dir = tempfile::tempdir().expect("a folder");
+    let source = list(dir.path(), &server, 3);
+    let corpus = dir.path().join("corpus");
+    std::fs::create_dir_all(&corpus).expect("made");
+    let held = std::fs::File::create(corpus.join("crawl.lock")).expect("created");
+    held.try_lock().expect("locked");
+    let error = run(&small_jobs(&corpus, &source), &Arc::default(), None).await.expect_err("refused");
+    assert!(matches!(error, Error::InUse { .. }), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_corpus_that_cannot_be_written_is_named() {
+    let server = Server::start(image).await;
+    let dir = tempfile::tempdir().expect("a folder");
+    let source = list(dir.path(), &server, 30);
+    let (corpus, ledger) = (dir.path().join("corpus"), Arc::new(Twin::default()));
+    std::fs::create_dir_all(&corpus).expect("made");
+    // A file where a folder must be: the segment cannot be begun.
+    std::fs::write(corpus.join("pool"), b"").expect("written");
+    let error = run(&small_jobs(&corpus, &source), &ledger, None).await.expect_err("refused");
+    assert!(error.to_string().contains("pool"), "{error}");
+    assert!(!ledger.outcomes().contains_key("fetched"));
+    std::fs::remove_file(corpus.join("pool")).expect("removed");
+    run(&small_jobs(&corpus, &source), &ledger, None).await.expect("crawled");
+    assert_eq!(check_pool(&corpus).len(), 27);
+}
