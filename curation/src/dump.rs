@@ -163,6 +163,9 @@ impl Dump {
             Err(_) if self.elements.is_empty() && self.counts.pages == 0 && !self.reader.get_ref().is_compressed() => {
                 Err(self.not_a_dump("it is not XML".to_string()))
             }
+            Err(quick_xml::Error::Io(why)) if why.kind() == std::io::ErrorKind::UnexpectedEof => {
+                Err(self.damaged("the compressed data breaks off"))
+            }
             Err(quick_xml::Error::Io(why)) => Err(self.damaged(why)),
             Err(why) => Err(self.damaged(why)),
         };
@@ -206,7 +209,11 @@ impl Dump {
         let element = match (self.elements.last(), name.as_ref()) {
             (None, b"mediawiki") => Root,
             (None, other) => {
-                let other = String::from_utf8_lossy(&other[..other.len().min(40)]).into_owned();
+                // Bytes of some other format must not reach a terminal as a name.
+                if other.len() > 40 || !other.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_:.!".contains(byte)) {
+                    return Err(self.not_a_dump("it is not XML".to_string()));
+                }
+                let other = String::from_utf8_lossy(other);
                 return Err(self.not_a_dump(format!("its first element is <{other}>, expected <mediawiki>")));
             }
             (Some(Root), b"siteinfo") => SiteInfo,

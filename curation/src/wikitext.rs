@@ -286,6 +286,7 @@ impl<'a> Scanner<'a> {
                 let Some(open) = self.open.last_mut() else { return };
                 if may_hide && self.namespaces.hides(&self.out[open.start..], true) {
                     open.kind = Kind::Link(Link::Hidden);
+                    self.out.push(' ');
                 } else {
                     open.kind = Kind::Link(Link::Label);
                     self.out.truncate(open.start);
@@ -454,17 +455,16 @@ fn tidy(text: &str) -> String {
     for line in text.lines() {
         let start = out.len();
         for word in line.split_whitespace() {
-            let gap = out.len();
-            if gap > start && !out.ends_with('(') {
+            if out.len() > start && !out.ends_with([' ', '(']) {
                 out.push(' ');
             }
             // Soft hyphens and direction marks are layout; inside a word they would make another word of it.
             for c in word.chars().filter(|c| !matches!(c, '\u{AD}' | '\u{200B}' | '\u{200E}' | '\u{200F}' | '\u{FEFF}')) {
-                out.push(c);
-                if c == ')' && out[start..].ends_with("()") {
-                    out.truncate(out.len() - 2);
-                } else if c == ')' && out[start..].ends_with("( )") {
-                    out.truncate(out.len() - 3);
+                let bare = out[start..].ends_with('(');
+                if bare && c == ')' {
+                    out.pop();
+                } else if !bare || !matches!(c, ',' | ';') {
+                    out.push(c);
                 }
             }
         }

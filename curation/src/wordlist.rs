@@ -7,7 +7,7 @@ use crate::vocabulary::Vocabulary;
 use crate::word_counts::WordCounts;
 use crate::{Article, CUT_ID, Dump, Error, Namespaces, Query, plain_text, words};
 use rayon::prelude::*;
-use shards::{Meter, TableWriter};
+use shards::{AtomicFile, Meter, TableWriter};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -74,7 +74,11 @@ pub struct WordlistSummary {
 pub fn wordlist(options: &WordlistOptions, meter: &Meter) -> Result<WordlistSummary, Error> {
     let size = |path: &PathBuf| Ok(std::fs::metadata(path).map_err(shards::Error::io("open", path))?.len());
     meter.set_total(options.dumps.iter().map(size).collect::<Result<Vec<u64>, Error>>()?.iter().sum());
-    // The small files first: a mistake there should show before an hour of counting.
+    // What can go wrong after an hour of counting should show before: a wrong file, a bad line, a folder closed to writing.
+    for path in &options.dumps {
+        Dump::open(path)?;
+    }
+    drop(AtomicFile::create(&options.out)?);
     let mut added = Vocabulary::default();
     for path in &options.add {
         read_added(path, &mut added)?;
@@ -88,11 +92,7 @@ pub fn wordlist(options: &WordlistOptions, meter: &Meter) -> Result<WordlistSumm
     summary.distinct = counts.distinct();
     summary.words = counts.total();
 
-    let frequent = counts.frequent(options.min_count, MAX_QUERY_CHARS);
-    let entries = (0..added.len() as u32)
-        .map(|number| (added.text(number), "added", counts.count(added.text(number))))
-        .chain(frequent.iter().filter(|(word, _)| added.find(word).is_none()).map(|(word, count)| (word.as_str(), "word", *count)));
-    let rows: Vec<Query> = entries.enumerate().map(|(rank, (text, source, count))| row(rank, options.limit, text, source, count)).collect();
+    let rows = rows(&added, &counts, options);
     summary.kept = rows.iter().filter(|row| row.cut.is_empty()).count() as u64;
     summary.cut = rows.len() as u64 - summary.kept;
     summary.added = (added.len() as u64).min(summary.kept);
@@ -103,6 +103,15 @@ pub fn wordlist(options: &WordlistOptions, meter: &Meter) -> Result<WordlistSumm
     let notes = [("match", MATCH_RULE), ("min_count", &min_count), ("limit", &limit), ("parent.dump", &hashes)];
     TableWriter::write_all(&options.out, &notes, rows)?;
     Ok(summary)
+}
+
+/// All rows of the list in order: added entries, then frequent words that are not among them.
+fn rows(added: &Vocabulary, counts: &WordCounts, options: &WordlistOptions) -> Vec<Query> {
+    let frequent = counts.frequent(options.min_count, MAX_QUERY_CHARS);
+    let own = (0..added.len() as u32).map(|number| added.text(number)).map(|text| (text, "added", counts.count(text)));
+    let new = frequent.iter().filter(|(word, _)| added.find(word).is_none());
+    let entries = own.chain(new.map(|(word, count)| (word.as_str(), "word", *count)));
+    entries.enumerate().map(|(rank, (text, source, count))| row(rank, options.limit, text, source, count)).collect()
 }
 
 fn row(rank: usize, limit: usize, text: &str, source: &str, count: u64) -> Query {

@@ -83,6 +83,7 @@ fn cut_files_name_the_byte_whatever_the_cut() {
         let error = read(&packed[..cut]).expect_err("cut");
         assert!(matches!(error, Error::Dump { offset, .. } if offset <= cut as u64), "{error}");
     }
+    assert!(read(&packed[..packed.len() / 2]).expect_err("cut").to_string().contains("the compressed data breaks off"));
     let without_tail = read(&[bzip2(HEAD), bzip2(&body())].concat()).expect_err("cut between streams");
     assert!(without_tail.to_string().contains("breaks off before </mediawiki>"), "{without_tail}");
 }
@@ -110,6 +111,7 @@ fn other_files_are_called_what_they_are() {
     assert!(why(b"\x1f\x8b\x08\0").contains("gzip"));
     assert_eq!(why(b"just words\n"), "it holds no element");
     assert_eq!(why(&bzip2("just words\n")), "it holds no element");
+    assert_eq!(why(b"\x00\x01<\x02\xff>"), "it is not XML");
     why(b"a,b\n1 < 2,3\n");
     why(&(0..=255u8).collect::<Vec<u8>>());
 }

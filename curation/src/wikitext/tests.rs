@@ -78,6 +78,7 @@ fn headings_lists_and_quotes() {
         ("'''''bold''' it'' dog's ''''x'''", "bold it dog's 'x"),
         ("__NOTOC__a __b__ c_d", "a __b__ c_d"),
         ("&nbsp;a&ndash;b &amp;lt; &bogus; &#67;at AT&T &", "a–b &lt; &bogus; Cat AT&T &"),
+        ("Lincoln ({{IPA|x}}; {{b}}, 1809)", "Lincoln (1809)"),
         ("so\u{AD}ft ({{IPA|x}}) a ( {{b}} ) (c)", "soft a (c)"),
     ]);
 }

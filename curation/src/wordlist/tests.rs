@@ -92,6 +92,10 @@ fn a_damaged_dump_leaves_the_old_list() {
     options.dumps.push(write(folder.path(), "cut.xml", &whole[..whole.len() - 5]));
     assert!(matches!(wordlist(&options, &Meter::default()), Err(Error::Dump { .. })));
     assert_eq!(std::fs::read(&options.out).expect("read"), b"old");
+    options.dumps.push(write(folder.path(), "page.html", "<html></html>"));
+    let meter = Meter::default();
+    assert!(matches!(wordlist(&options, &meter), Err(Error::NotADump { .. })));
+    assert_eq!(meter.done(), 0, "seen before anything is counted");
     options.dumps.push(folder.path().join("missing.xml"));
     assert!(wordlist(&options, &Meter::default()).expect_err("refused").to_string().ends_with("missing.xml"));
 }
