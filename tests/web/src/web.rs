@@ -197,4 +197,33 @@ mod tests {
         }
         assert!(web.plan().forbidden.iter().all(|path| web.resources.contains_key(path)));
     }
+
+    /// The perceptual hashes of the pictures that reach the search for duplicates, with the original each belongs to.
+    fn hashes(web: &Web) -> Vec<(usize, u64)> {
+        let planted = web.plan().planted.iter().zip(web.plan().originals());
+        let kept = planted.filter(|(planted, _)| matches!(planted.expect, Expect::Kept | Expect::Merged));
+        let files: BTreeMap<&str, usize> = kept.map(|(planted, original)| (planted.image_path.as_str(), original)).collect();
+        let hash = |path: &str| {
+            let picture = decode(&web.resources[path].body, &Limits::default()).expect("a picture");
+            shards::perceptual_hash(&picture.pixels)
+        };
+        files.into_iter().map(|(path, original)| (original, hash(path))).collect()
+    }
+
+    #[test]
+    fn only_copies_look_like_copies() {
+        let web = small();
+        let hashes = hashes(&web);
+        let (mut near, mut copies) = (0, 0);
+        for (at, one) in hashes.iter().enumerate() {
+            for other in &hashes[..at] {
+                let bits = (one.1 ^ other.1).count_ones();
+                assert!(one.0 == other.0 || bits > 6, "pairs {} and {} are {bits} bits apart", one.0, other.0);
+                copies += usize::from(one.0 == other.0);
+                near += usize::from(one.0 == other.0 && bits <= 6);
+            }
+        }
+        assert_eq!(copies, web.plan().duplicates());
+        assert!(near * 100 >= copies * 95, "only {near} of {copies} copies are within 6 bits");
+    }
 }
