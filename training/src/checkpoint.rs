@@ -74,13 +74,14 @@ impl Checkpoints {
     pub fn save(&self, state: &State, model: &Clip, optimiser: &AdamW) -> Result<PathBuf, Error> {
         let path = self.folder.join(format!("{PREFIX}{:08}", state.step));
         let part = with_part(&path);
+        if path.exists() {
+            // Damaged: a whole one would have been gone on from, not written again.
+            remove(&path)?;
+        }
         model.save(&part.join(MODEL))?;
         weights::save(&part.join(OPTIMISER), &optimiser.state())?;
         let text = serde_json::to_vec_pretty(state).map_err(|error| damaged(&part, error.to_string()))?;
         write_atomic(&part.join(STATE), &text)?;
-        if path.exists() {
-            remove(&path)?;
-        }
         std::fs::rename(&part, &path).map_err(shards::Error::io("rename", &part))?;
         sync_folder(&self.folder)?;
         for old in whole(&self.folder)?.into_iter().rev().skip(KEPT) {

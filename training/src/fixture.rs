@@ -18,7 +18,7 @@ pub(crate) fn write_manifest(folder: &Path, count: usize, side: u32) -> PathBuf 
             sample_key: key,
             image_id: ImageId::of(&bytes),
             pair_ids: vec![],
-            captions: vec![format!("a picture of kind {kind}"), format!("number {i}")],
+            captions: vec![format!("a picture of kind {kind}"), format!("kind {kind}, number {i}")],
             query_ids: vec![],
             image_url: String::new(),
             page_url: String::new(),

@@ -13,7 +13,7 @@ use shards::{FORMAT_VERSION, Meta, Meter};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 
 /// Steps from one row of metrics to the next.
 const ROW_STEPS: u64 = 10;
@@ -236,5 +236,187 @@ impl Log {
         meter.say(format!("loss {:.3}, scale {scale:.1}, {:.0} samples/s", row.loss, row.samples_per_second));
         (self.since, self.waited, self.losses, self.steps) = (Instant::now(), 0.0, 0.0, 0);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::write_manifest;
+    use crate::{Augment, ModelConfig, Precision, SameCaption, TextConfig, VisionConfig, load_model};
+    use std::path::Path;
+    use std::time::Duration;
+    use tch::Device;
+
+    const END: u32 = 259;
+
+    fn tokenize() -> Tokenize {
+        Arc::new(|text, most| {
+            let ids = [258].into_iter().chain(text.bytes().map(u32::from));
+            ids.take(most - 1).chain([END]).collect()
+        })
+    }
+
+    fn model() -> ModelConfig {
+        ModelConfig {
+            name: "tiny".to_string(),
+            embed_dim: 8,
+            quick_gelu: false,
+            vision: VisionConfig::SmallResnet { image_size: 8, layers: vec![1, 1], width: 4 },
+            text: TextConfig { context_length: 24, vocab_size: 260, width: 8, heads: 2, layers: 1 },
+        }
+    }
+
+    /// 24 pictures in batches of 8: three steps an epoch, twelve in all.
+    fn options(folder: &Path, run: &str) -> TrainOptions {
+        TrainOptions {
+            epochs: 4.0,
+            batch_size: 8,
+            lr: 1e-2,
+            warmup: 2,
+            seed: 5,
+            workers: 2,
+            checkpoint_every: CheckpointEvery::Steps(4),
+            ..TrainOptions::new(vec![folder.join("manifest.parquet")], model(), folder.join(run), Device::Cpu)
+        }
+    }
+
+    fn run(options: &TrainOptions) -> Result<TrainSummary, Error> {
+        train_with(options, tokenize(), &Meter::default())
+    }
+
+    fn corpus() -> tempfile::TempDir {
+        // Tensors this small are not worth a second thread, which would only wait for those of other tests.
+        crate::set_threads(Some(1));
+        let dir = tempfile::tempdir().expect("a folder");
+        write_manifest(dir.path(), 24, 10);
+        dir
+    }
+
+    fn file(checkpoint: &Path, name: &str) -> Vec<u8> {
+        std::fs::read(checkpoint.join(name)).expect("read")
+    }
+
+    /// Steps and losses, without times.
+    fn losses(run: &Path) -> Vec<(u64, f64)> {
+        Metrics::read(run).expect("read").iter().map(|row| (row.step, row.loss)).collect()
+    }
+
+    #[test]
+    fn learns_and_leaves_a_model() {
+        let dir = corpus();
+        let meter = Meter::default();
+        let long = TrainOptions { epochs: 30.0, ..options(dir.path(), "run") };
+        let summary = train_with(&long, tokenize(), &meter).expect("trained");
+        assert!(summary.finished() && summary.steps == 90 && summary.samples == 720);
+        assert_eq!((meter.done(), meter.total()), (90, 90));
+        let rows = losses(&long.out);
+        let last = rows[rows.len() - 5..].iter().map(|row| row.1).sum::<f64>() / 5.0;
+        assert!(rows[0].1 > 2.0 && last < 1.8, "from ln 8 = 2.08 down: {rows:?}");
+        let kept = std::fs::read_dir(long.out.join("checkpoints")).expect("listed").count();
+        assert_eq!(kept, 2, "older checkpoints are removed");
+        let (model, state) = load_model(&long.out, Device::Cpu).expect("loaded");
+        assert_eq!((state.step, model.config()), (90, &long.model));
+        assert!(load_model(&summary.checkpoint, Device::Cpu).is_ok());
+        assert!(matches!(load_model(dir.path(), Device::Cpu), Err(Error::Checkpoint { .. })));
+    }
+
+    #[test]
+    fn a_resumed_run_is_the_uninterrupted_one() {
+        let dir = corpus();
+        let whole = run(&options(dir.path(), "whole")).expect("trained");
+        // Stopped after every single step, because no time is allowed.
+        let hasty = TrainOptions { max_time: Some(Duration::ZERO), resume: true, ..options(dir.path(), "hasty") };
+        let mut sessions = 0;
+        let last = loop {
+            sessions += 1;
+            let summary = run(&hasty).expect("trained");
+            assert_eq!(summary.steps, sessions);
+            if summary.finished() {
+                break summary;
+            }
+        };
+        assert_eq!(sessions, 12);
+        for name in ["model.safetensors", "optimiser.safetensors"] {
+            assert_eq!(file(&whole.checkpoint, name), file(&last.checkpoint, name), "{name}");
+        }
+        assert_eq!(whole.loss, last.loss);
+        assert_eq!(losses(&hasty.out).len(), 12);
+        assert_eq!(run(&hasty).expect("nothing left to do").checkpoint, last.checkpoint);
+    }
+
+    #[test]
+    fn killed_between_files_of_a_checkpoint() {
+        let dir = corpus();
+        let whole = run(&options(dir.path(), "whole")).expect("trained");
+        let killed = options(dir.path(), "killed");
+        run(&killed).expect("trained");
+        // As left by a kill while step 12 was written: no final name, metrics and events already ahead.
+        let checkpoints = killed.out.join("checkpoints");
+        let part = checkpoints.join("step-00000012.part");
+        std::fs::rename(checkpoints.join("step-00000012"), &part).expect("renamed");
+        std::fs::remove_file(part.join("state.json")).expect("removed");
+        assert_eq!(Checkpoints::open(&killed.out).expect("opened").latest().expect("read").expect("one").1.step, 8);
+        assert!(!part.exists(), "swept");
+        let resumed = run(&TrainOptions { resume: true, ..killed.clone() }).expect("resumed");
+        assert_eq!(file(&whole.checkpoint, "model.safetensors"), file(&resumed.checkpoint, "model.safetensors"));
+        assert_eq!(losses(&killed.out), losses(&dir.path().join("whole")));
+        // A folder with a final name that lacks a file is not taken either.
+        std::fs::remove_file(resumed.checkpoint.join("optimiser.safetensors")).expect("removed");
+        let again = run(&TrainOptions { resume: true, ..killed }).expect("resumed");
+        assert_eq!(file(&whole.checkpoint, "optimiser.safetensors"), file(&again.checkpoint, "optimiser.safetensors"));
+    }
+
+    #[test]
+    fn other_runs_are_not_overwritten() {
+        let dir = corpus();
+        let first = TrainOptions { epochs: 1.0, ..options(dir.path(), "run") };
+        run(&TrainOptions { resume: true, ..first.clone() }).expect("nothing to resume is a fresh start");
+        assert!(matches!(run(&first), Err(Error::RunExists { .. })));
+        let other = run(&TrainOptions { resume: true, lr: 2e-2, ..first.clone() }).expect_err("refused").to_string();
+        assert!(other.contains("lr 0.01") && other.contains("0.02"), "{other}");
+        write_manifest(dir.path(), 32, 10);
+        let other = run(&TrainOptions { resume: true, ..first }).expect_err("refused").to_string();
+        assert!(other.contains("has manifest "), "{other}");
+    }
+
+    #[test]
+    fn divergence_stops_the_run_and_keeps_the_checkpoint() {
+        let dir = corpus();
+        let wild = TrainOptions { lr: 1e30, warmup: 0, checkpoint_every: CheckpointEvery::Steps(1), ..options(dir.path(), "run") };
+        let error = run(&wild).expect_err("diverges");
+        assert!(matches!(error, Error::Diverged { step: 1.., .. }), "{error}");
+        assert!(Checkpoints::open(&wild.out).expect("opened").latest().expect("read").is_some());
+    }
+
+    #[test]
+    fn every_option_runs() {
+        let dir = corpus();
+        for (i, (precision, augment, same_caption)) in [
+            (Precision::Bf16, Augment::FlipShift, SameCaption::Positives),
+            (Precision::Bf16, Augment::None, SameCaption::Negatives),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let odd = TrainOptions {
+                precision,
+                augment,
+                same_caption,
+                clip_norm: Some(1.0),
+                epochs: 0.7,
+                ..options(dir.path(), &format!("run-{i}"))
+            };
+            assert_eq!(run(&odd).expect("trained").steps, 2, "the first of 2.1 batches' worth");
+        }
+        for bad in [
+            TrainOptions { batch_size: 1, ..options(dir.path(), "bad") },
+            TrainOptions { epochs: f64::NAN, ..options(dir.path(), "bad") },
+            TrainOptions { lr: 0.0, ..options(dir.path(), "bad") },
+            TrainOptions { manifests: vec![], ..options(dir.path(), "bad") },
+        ] {
+            assert!(matches!(bad.check(), Err(Error::Options { .. })));
+            assert!(!bad.out.exists());
+        }
     }
 }
