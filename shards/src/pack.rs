@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Largest picture file that is copied or decoded, in bytes; a longer one is damage or an attack.
-pub(crate) const MAX_IMAGE_BYTES: u64 = 256 << 20;
+pub(crate) const MAX_IMAGE_BYTES: u64 = 64 << 20;
 
 /// When a tar is full.
 #[derive(Clone, Copy, Debug)]

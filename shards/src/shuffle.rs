@@ -19,8 +19,9 @@ const SPILL_ROWS: u64 = 250_000;
 const MAX_SPILLS: u64 = 512;
 /// Rows that wait for each spill table, so that all of them together stay below 500 MB.
 const SPILL_GROUP: usize = 1024;
-/// Samples read ahead at once.
+/// Samples read ahead at once, and the bytes of their pictures at most.
 const READ_AHEAD: usize = 64;
+const READ_AHEAD_BYTES: u64 = 256 << 20;
 /// Tars held open at once.
 const MAX_OPEN: usize = 256;
 /// Largest JSON member taken over.
@@ -166,7 +167,10 @@ fn pack(
     summary: &mut ShuffleSummary,
     meter: &Meter,
 ) -> Result<(), Error> {
-    for chunk in rows.chunks(READ_AHEAD) {
+    let mut rest = rows.as_slice();
+    while !rest.is_empty() {
+        let (chunk, after) = rest.split_at(read_ahead(rest));
+        rest = after;
         let pictures: Vec<Result<Stored, String>> = chunk.par_iter().map(|sample| tars.read(sample)).collect();
         for (sample, picture) in chunk.iter().zip(pictures) {
             match picture {
@@ -191,6 +195,16 @@ fn pack(
         meter.add(chunk.len() as u64);
     }
     Ok(())
+}
+
+/// How many samples to read at once: at least one.
+fn read_ahead(rows: &[Sample]) -> usize {
+    let mut bytes = 0;
+    let fits = |sample: &&Sample| {
+        bytes += sample.image_length.min(MAX_IMAGE_BYTES);
+        bytes <= READ_AHEAD_BYTES
+    };
+    rows.iter().take(READ_AHEAD).take_while(fits).count().max(1)
 }
 
 /// A sample's members as they lay in its old tar.

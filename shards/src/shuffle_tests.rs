@@ -129,7 +129,9 @@ fn splits_hold_groups_together_and_keep_what_was_held_out_before() {
     let options = ShuffleOptions { holdout: 0.3, ..ShuffleOptions::new(source(dir.path(), 400), dir.path().join("out")) };
     let (summary, rows) = run(&options);
     let mut splits: BTreeMap<u64, BTreeSet<&str>> = BTreeMap::new();
-    rows.iter().filter(|row| row.query_ids != [3]).for_each(|row| drop(splits.entry(row.group_id).or_default().insert(&row.split)));
+    for row in rows.iter().filter(|row| row.query_ids != [3]) {
+        splits.entry(row.group_id).or_default().insert(&row.split);
+    }
     assert!(splits.values().all(|splits| splits.len() == 1));
     assert!(rows.iter().any(|row| row.query_ids == [3] && row.split == "test"));
     // 200 groups of two, binomial with a standard deviation of 13 samples.

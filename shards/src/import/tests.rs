@@ -80,7 +80,9 @@ fn plain_class_folders_are_for_testing_and_ambiguous_names_are_refused() {
 fn tar(path: &Path, members: &[(&str, &[u8])]) -> PathBuf {
     std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
     let mut tar = TarWriter::create(path).expect("created");
-    members.iter().for_each(|(name, data)| drop(tar.append(name, data).expect("appended")));
+    for (name, data) in members {
+        tar.append(name, data).expect("appended");
+    }
     tar.finish().expect("finished");
     path.to_path_buf()
 }
