@@ -7,16 +7,26 @@
 //!   entries as [`Query`] rows;
 //! - [`Matcher`] says which queries a caption holds, by the rule `folded` ([`fold`], [`spaced`]);
 //! - [`Cap`] says whether a pair is among those taken for its queries.
+//!
+//! After it, [`select`] gives every pair of the pool its one reason: [`Filters`], duplicates, balance, or kept.
 
+mod balance;
 mod cap;
+mod card;
 mod dense_trie;
 mod dump;
 mod dump_source;
+mod duplicates;
 mod error;
+mod filters;
 mod folded;
+mod hamming;
 mod matcher;
 mod namespaces;
+mod pool;
 mod query;
+mod samples;
+mod selection;
 mod token_trie;
 mod vocabulary;
 mod wikitag;
@@ -28,10 +38,12 @@ mod words;
 pub use cap::Cap;
 pub use dump::{Article, Dump, DumpCounts};
 pub use error::Error;
+pub use filters::{Filters, RULES};
 pub use folded::{MATCH_RULE, fold, spaced};
 pub use matcher::Matcher;
 pub use namespaces::Namespaces;
 pub use query::{CUT_ID, Query};
+pub use selection::{DEFAULT_SELECTION, SelectOptions, SelectSummary, select};
 pub use wikitext::plain_text;
 pub use wordlist::{MAX_QUERY_CHARS, WordlistOptions, WordlistSummary, wordlist};
 pub use words::words;

@@ -75,6 +75,30 @@ pub enum Error {
         /// The version this program reads.
         expected: u32,
     },
+    /// A folder is to be written where something else is.
+    #[error("{path} will not be replaced: {why}")]
+    Occupied {
+        /// The folder.
+        path: PathBuf,
+        /// What is there.
+        why: String,
+    },
+    /// An option has a value that makes no sense.
+    #[error("{option}: {why}")]
+    Option {
+        /// The option's name.
+        option: &'static str,
+        /// What is wrong.
+        why: String,
+    },
+    /// Data is not laid out as its kind demands, or holds nothing that can be used.
+    #[error("cannot use {path}: {why}")]
+    Unusable {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
 }
 
 impl Error {

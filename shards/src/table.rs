@@ -258,6 +258,7 @@ pub struct TableWriter<R: Row> {
     file: Arc<Mutex<Option<AtomicFile>>>,
     path: PathBuf,
     pending: Vec<R>,
+    group_rows: usize,
     rows: u64,
 }
 
@@ -276,7 +277,13 @@ impl<R: Row> TableWriter<R> {
             .with_key_value_metadata(Some(KeyValueMetadata::from_static(metadata)))
             .batched(empty.schema())
             .map_err(Error::table("begin", path))?;
-        Ok(TableWriter { writer, file, path: path.to_path_buf(), pending: Vec::new(), rows: 0 })
+        Ok(TableWriter { writer, file, path: path.to_path_buf(), pending: Vec::new(), group_rows: GROUP_ROWS, rows: 0 })
+    }
+
+    /// Writes row groups of `rows` rows instead of the usual 65,536: for many tables that are open at once.
+    pub fn with_group_rows(mut self, rows: usize) -> Self {
+        self.group_rows = rows.max(1);
+        self
     }
 
     /// Adds a row.
@@ -285,7 +292,7 @@ impl<R: Row> TableWriter<R> {
     /// `Table` when a full row group cannot be written.
     pub fn push(&mut self, row: R) -> Result<(), Error> {
         self.pending.push(row);
-        if self.pending.len() >= GROUP_ROWS { self.write_group() } else { Ok(()) }
+        if self.pending.len() >= self.group_rows { self.write_group() } else { Ok(()) }
     }
 
     fn write_group(&mut self) -> Result<(), Error> {
@@ -327,7 +334,8 @@ impl<R: Row> TableWriter<R> {
     }
 }
 
-/// Reads a table a row group at a time; an iterator over batches of rows.
+/// Reads a table a row group at a time; an iterator over batches of rows. Only the row's own columns are read, so a row
+/// with fewer columns than the file has reads less of it.
 pub struct TableReader<R: Row> {
     reader: Box<dyn Fn(usize, usize) -> PolarsResult<DataFrame> + Send>,
     groups: std::vec::IntoIter<(usize, usize)>,
@@ -371,9 +379,17 @@ impl<R: Row> TableReader<R> {
             groups.push((start, group.num_rows()));
             start += group.num_rows();
         }
+        // Columns that the file lacks are left to `Row::rows`, which names them.
+        let columns: Vec<String> = R::frame(&[])
+            .map_err(Error::table("lay out", path))?
+            .get_column_names()
+            .iter()
+            .filter(|name| metadata.schema().columns().iter().any(|column| column.path_in_schema[0] == ***name))
+            .map(|name| name.to_string())
+            .collect();
         let read = move |start, rows| {
             let handle = file.try_clone()?;
-            let mut reader = ParquetReader::new(handle).with_slice(Some((start, rows)));
+            let mut reader = ParquetReader::new(handle).with_slice(Some((start, rows))).with_columns(Some(columns.clone()));
             reader.set_metadata(metadata.clone());
             reader.finish()
         };

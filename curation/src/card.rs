@@ -1,0 +1,151 @@
+//! `card.md`: what a selection holds, what each rule removed and how to make it again, for people.
+//!
+//! Counts while samples pass by. Holds no times and no paths of this machine: same input, same bytes.
+
+use crate::SelectSummary;
+use crate::filters::{Filters, Rule};
+use shards::Sample;
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+/// Hosts listed.
+const TOP_HOSTS: usize = 20;
+/// Hosts counted apart, so that a hostile corpus cannot fill the memory; further ones are counted together.
+const MAX_HOSTS: usize = 1 << 20;
+/// Upper bounds of the classes of caption lengths in words, and of sides in pixels.
+const WORD_CLASSES: [usize; 6] = [1, 2, 4, 8, 16, 32];
+const SIDE_CLASSES: [usize; 6] = [64, 128, 256, 384, 512, 1024];
+
+/// The numbers of a card.
+#[derive(Default)]
+pub(crate) struct Card {
+    hosts: BTreeMap<String, u64>,
+    /// Samples of hosts beyond [`MAX_HOSTS`].
+    other_hosts: u64,
+    words: [u64; WORD_CLASSES.len() + 1],
+    sides: [u64; SIDE_CLASSES.len() + 1],
+}
+
+impl Card {
+    pub(crate) fn count(&mut self, sample: &Sample) {
+        let host = host(&sample.image_url);
+        if let Some(n) = self.hosts.get_mut(host) {
+            *n += 1;
+        } else if self.hosts.len() < MAX_HOSTS {
+            self.hosts.insert(host.to_string(), 1);
+        } else {
+            self.other_hosts += 1;
+        }
+        for caption in &sample.captions {
+            self.words[class(&WORD_CLASSES, caption.split_whitespace().count())] += 1;
+        }
+        self.sides[class(&SIDE_CLASSES, sample.width.min(sample.height) as usize)] += 1;
+    }
+
+    /// Number of different hosts.
+    pub(crate) fn hosts(&self) -> u64 {
+        self.hosts.len() as u64
+    }
+
+    pub(crate) fn text(&self, name: &str, summary: &SelectSummary, filters: &Filters, settings: &[(String, String)]) -> String {
+        let mut out = String::new();
+        self.write(&mut out, name, summary, filters, settings).unwrap_or_else(|_| unreachable!("writing to a string cannot fail"));
+        out
+    }
+
+    fn write(
+        &self,
+        out: &mut String,
+        name: &str,
+        summary: &SelectSummary,
+        filters: &Filters,
+        settings: &[(String, String)],
+    ) -> std::fmt::Result {
+        writeln!(out, "# Selection `{name}`\n")?;
+        writeln!(
+            out,
+            "{} samples (pictures) with {} captions, out of {} pairs in the pool. `manifest.parquet` lists them, \
+             `reasons.parquet` says of every pair of the pool whether it was kept and which rule refused it.\n",
+            summary.samples, summary.kept, summary.pairs
+        )?;
+        writeln!(out, "## What each rule removed\n\nRules apply in this order, the first that refuses a pair is its reason.\n")?;
+        writeln!(out, "| rule | removes | pairs | share of the pool |\n|---|---|---:|---:|")?;
+        for (rule, (_, removed)) in Rule::all().zip(&summary.removed) {
+            let state = if filters.on(rule) { filters.describe(rule) } else { "(switched off)".to_string() };
+            let share = 100.0 * *removed as f64 / summary.pairs.max(1) as f64;
+            writeln!(out, "| `{}` | {state} | {removed} | {share:.2} % |", rule.name())?;
+        }
+        writeln!(out, "| kept | | {} | {:.2} % |", summary.kept, 100.0 * summary.kept as f64 / summary.pairs.max(1) as f64)?;
+        if summary.comparisons_left_out > 0 {
+            writeln!(out, "\n{} comparisons of crowded perceptual hashes were left out.", summary.comparisons_left_out)?;
+        }
+        if summary.unreachable > 0 {
+            writeln!(out, "\n{} queries cannot reach the cap: the crawl's own cap was lower.", summary.unreachable)?;
+        }
+        writeln!(out, "\n## What it holds\n\n| words in the caption | captions |\n|---|---:|")?;
+        write_classes(out, &WORD_CLASSES, &self.words)?;
+        writeln!(out, "\n| shorter side in pixels, as stored | samples |\n|---|---:|")?;
+        write_classes(out, &SIDE_CLASSES, &self.sides)?;
+        writeln!(out, "\nPictures come from {} hosts. The first {TOP_HOSTS}:\n\n| host | samples |\n|---|---:|", self.hosts())?;
+        let mut hosts: Vec<(&String, &u64)> = self.hosts.iter().collect();
+        hosts.sort_by_key(|(host, n)| (std::cmp::Reverse(**n), *host));
+        for (host, n) in hosts.iter().take(TOP_HOSTS) {
+            // A host name is a stranger's text: it may not break out of the table.
+            let host: String = host.chars().map(|c| if c.is_ascii_alphanumeric() || "-._:[]".contains(c) { c } else { '?' }).collect();
+            writeln!(out, "| {host} | {n} |")?;
+        }
+        let rest = hosts.iter().skip(TOP_HOSTS).map(|(_, n)| **n).sum::<u64>() + self.other_hosts;
+        if rest > 0 {
+            writeln!(out, "| all others | {rest} |")?;
+        }
+        writeln!(out, "\n## How it was made\n\n| setting | value |\n|---|---|")?;
+        for (name, value) in settings {
+            writeln!(out, "| {name} | {value} |")?;
+        }
+        writeln!(
+            out,
+            "\nThe same pool and settings give the same bytes. Pictures and captions belong to those who published them; \
+             `image_url` and `page_url` of the manifest say where."
+        )
+    }
+}
+
+fn class(bounds: &[usize], value: usize) -> usize {
+    bounds.partition_point(|&bound| bound < value)
+}
+
+fn write_classes(out: &mut String, bounds: &[usize], counts: &[u64]) -> std::fmt::Result {
+    let mut from = 0;
+    for (i, &n) in counts.iter().enumerate() {
+        match bounds.get(i) {
+            Some(&to) if to == from => writeln!(out, "| {to} | {n} |")?,
+            Some(&to) => writeln!(out, "| {from} to {to} | {n} |")?,
+            None => writeln!(out, "| {from} or more | {n} |")?,
+        }
+        from = bounds.get(i).map_or(from, |bound| bound + 1);
+    }
+    Ok(())
+}
+
+/// The host of a canonical URL with its port; `data` for pictures that stood in the page itself.
+fn host(url: &str) -> &str {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.split(':').next().unwrap_or_default() };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    if authority.is_empty() { scheme } else { authority.rsplit('@').next().unwrap_or_default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_and_classes() {
+        assert_eq!(host("http://me:x@e.org:81/a?b"), "e.org:81");
+        assert_eq!(host("data:image/png;base64,xx"), "data");
+        assert_eq!(host(""), "");
+        let mut out = String::new();
+        write_classes(&mut out, &[1, 2, 4], &[5, 6, 7, 8]).expect("written");
+        assert_eq!(out, "| 0 to 1 | 5 |\n| 2 | 6 |\n| 3 to 4 | 7 |\n| 5 or more | 8 |\n");
+        assert_eq!([0, 1, 2, 3, 4, 5].map(|value| class(&[1, 2, 4], value)), [0, 0, 1, 2, 2, 3]);
+    }
+}
