@@ -66,20 +66,27 @@ impl Lake {
         let _ = history.as_ref().map(|file| editor.load_history(file));
         write!(out, "{HELP}").map_err(Error::Print)?;
         let mut session = Session::new(self, format);
+        let mut typed = String::new();
         loop {
             let line = match editor.readline(if session.pending.is_empty() { "diptych> " } else { "      -> " }) {
                 Ok(line) => line,
                 Err(ReadlineError::Interrupted) => {
                     session.pending.clear();
+                    typed.clear();
                     continue;
                 }
                 Err(ReadlineError::Eof) => break,
                 Err(error) => return Err(Error::Terminal(error)),
             };
-            if !line.trim().is_empty() {
-                let _ = editor.add_history_entry(line.as_str());
+            typed += &line;
+            let next = session.line(&line, out);
+            // A statement of several lines is one entry, so that it comes back whole.
+            if session.pending.is_empty() {
+                let _ = editor.add_history_entry(std::mem::take(&mut typed));
+            } else {
+                typed.push('\n');
             }
-            match session.line(&line, out) {
+            match next {
                 Ok(Next::Read) => {}
                 Ok(Next::Leave) => break,
                 Err(error @ Error::Print(_)) => return Err(error),

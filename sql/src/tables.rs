@@ -85,8 +85,8 @@ impl Table {
                 Ok(frames::load(self.name, table, catalogue.as_ref(), corpus.unwrap_or(Path::new("")))?.lazy())
             }
             Rows::Corpus => Ok(runs::corpus(corpus)?.lazy()),
-            // No folder of runs is a folder without runs.
-            Rows::Runs(read) => Ok(read(place.runs.as_deref().unwrap_or(Path::new("/nonexistent")))?.lazy()),
+            // No folder is never found, and so has no runs.
+            Rows::Runs(read) => Ok(read(place.runs.as_deref().unwrap_or(Path::new("")))?.lazy()),
         }
     }
 
