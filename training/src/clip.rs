@@ -10,6 +10,11 @@ use crate::{Error, ModelConfig, VisionConfig, init::Init};
 use std::path::Path;
 use tch::{Device, Kind, Tensor};
 
+/// The file of a checkpoint that holds the model's description.
+pub const MODEL_FILE: &str = "model.json";
+/// The file of a checkpoint that holds the weights.
+pub const WEIGHTS_FILE: &str = "model.safetensors";
+
 /// A CLIP model on a device. Tensors are named as in OpenAI's and open_clip's files.
 pub struct Clip {
     config: ModelConfig,
@@ -52,6 +57,31 @@ impl Clip {
     /// `Shards` when the file cannot be written.
     pub fn save(&self, weights: &Path) -> Result<(), Error> {
         crate::weights::save(weights, &self.tensors())
+    }
+
+    /// Writes the model as a folder: its description, then its weights. [`Clip::open`] reads it.
+    ///
+    /// # Errors
+    /// `Shards` when a file cannot be written.
+    pub fn save_folder(&self, folder: &Path) -> Result<(), Error> {
+        let path = folder.join(MODEL_FILE);
+        let text = serde_json::to_vec_pretty(&self.config).map_err(|error| Error::data(&path, error.to_string()))?;
+        shards::write_atomic(&path, &text)?;
+        self.save(&folder.join(WEIGHTS_FILE))
+    }
+
+    /// The model of a checkpoint: a folder with [`MODEL_FILE`] and [`WEIGHTS_FILE`], or a `.safetensors` file with
+    /// [`MODEL_FILE`] beside it.
+    ///
+    /// # Errors
+    /// As [`Clip::load`] and [`ModelConfig::read`].
+    pub fn open(checkpoint: &Path, device: Device) -> Result<Self, Error> {
+        let (folder, weights) = if checkpoint.is_dir() {
+            (checkpoint, checkpoint.join(WEIGHTS_FILE))
+        } else {
+            (checkpoint.parent().unwrap_or(Path::new("")), checkpoint.to_path_buf())
+        };
+        Self::load(&ModelConfig::read(&folder.join(MODEL_FILE))?, device, &weights)
     }
 
     pub(crate) fn build(config: &ModelConfig, device: Device, seed: Option<u64>) -> Result<Self, Error> {
@@ -148,7 +178,257 @@ fn copies(tensors: &[(String, Tensor)]) -> Vec<(String, Tensor)> {
 }
 
 /// Every row divided by its length, in 32 bits; a row of zeros stays one.
-fn unit_rows(x: &Tensor) -> Tensor {
+pub(crate) fn unit_rows(x: &Tensor) -> Tensor {
     let x = x.to_kind(Kind::Float);
     &x / x.norm_scalaropt_dim(2, [-1i64], true).clamp_min(1e-12)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Parameters of OpenAI's nine models, counted on their files.
+    const COUNTS: [(&str, i64, usize); 9] = [
+        ("RN50", 102_007_137, 489),
+        ("RN101", 119_688_033, 795),
+        ("RN50x4", 178_300_601, 669),
+        ("RN50x16", 290_979_217, 921),
+        ("RN50x64", 623_258_305, 1353),
+        ("ViT-B-32", 151_277_313, 302),
+        ("ViT-B-16", 149_620_737, 302),
+        ("ViT-L-14", 427_616_513, 446),
+        ("ViT-L-14-336", 427_944_193, 446),
+    ];
+
+    /// Networks small enough for a test, one of each kind.
+    fn tiny() -> Vec<ModelConfig> {
+        let vit = r#"{ "kind": "vit", "image_size": 32, "layers": 2, "width": 64, "patch_size": 8, "head_width": 32 }"#;
+        let resnet = r#"{ "kind": "resnet", "image_size": 64, "layers": [1, 2, 1, 1], "width": 4 }"#;
+        let small = r#"{ "kind": "small_resnet", "image_size": 32, "layers": [1, 2], "width": 8 }"#;
+        let text = r#"{ "context_length": 16, "vocab_size": 100, "width": 32, "heads": 2, "layers": 2 }"#;
+        [vit, resnet, small]
+            .iter()
+            .map(|vision| format!(r#"{{ "name": "tiny", "embed_dim": 16, "quick_gelu": true, "vision": {vision}, "text": {text} }}"#))
+            .map(|json| serde_json::from_str(&json).expect("a description"))
+            .collect()
+    }
+
+    fn images(config: &ModelConfig, count: i64) -> Tensor {
+        let side = config.vision.image_size();
+        let numbers = crate::init::values(Init::Normal(1.0), 5, "images", (count * 3 * side * side) as usize);
+        Tensor::from_slice(&numbers).view([count, 3, side, side])
+    }
+
+    /// Three texts of 7, 16 and 4 tokens in a context of 16; 99 ends a text.
+    fn ids() -> Tensor {
+        let mut rows = [[0i64; 16]; 3];
+        for (row, length) in rows.iter_mut().zip([7usize, 16, 4]) {
+            for (at, id) in row.iter_mut().enumerate().take(length) {
+                *id = if at + 1 == length { 99 } else { ((at * 7 + length) % 90) as i64 };
+            }
+        }
+        Tensor::from_slice2(&rows)
+    }
+
+    fn close(a: &Tensor, b: &Tensor, bound: f64) -> bool {
+        (a - b).abs().max().double_value(&[]) < bound
+    }
+
+    #[test]
+    fn published_models_have_their_parameters() {
+        for (name, parameters, entries) in COUNTS {
+            let config = ModelConfig::find(name).expect("a model");
+            let model = Clip::build(&config, Device::Cpu, None).expect("built");
+            let count: usize = model.vars.parameters.iter().map(|(_, tensor)| tensor.numel()).sum();
+            assert_eq!(count as i64, parameters, "{name}");
+            assert_eq!(model.tensors().len(), entries, "{name}");
+        }
+    }
+
+    #[test]
+    fn tensors_have_published_names_and_shapes() {
+        let shapes = |name: &str| -> std::collections::BTreeMap<String, Vec<i64>> {
+            let model = Clip::build(&ModelConfig::find(name).expect("a model"), Device::Cpu, None).expect("built");
+            model.tensors().into_iter().map(|(name, tensor)| (name, tensor.size())).collect()
+        };
+        let vit = shapes("ViT-B/32");
+        let expected: [(&str, &[i64]); 14] = [
+            ("logit_scale", &[]),
+            ("positional_embedding", &[77, 512]),
+            ("text_projection", &[512, 512]),
+            ("token_embedding.weight", &[49408, 512]),
+            ("ln_final.bias", &[512]),
+            ("transformer.resblocks.11.attn.in_proj_weight", &[1536, 512]),
+            ("transformer.resblocks.0.attn.out_proj.bias", &[512]),
+            ("transformer.resblocks.0.mlp.c_proj.weight", &[512, 2048]),
+            ("visual.class_embedding", &[768]),
+            ("visual.positional_embedding", &[50, 768]),
+            ("visual.proj", &[768, 512]),
+            ("visual.conv1.weight", &[768, 3, 32, 32]),
+            ("visual.ln_pre.weight", &[768]),
+            ("visual.transformer.resblocks.11.mlp.c_fc.bias", &[3072]),
+        ];
+        for (name, shape) in expected {
+            assert_eq!(vit.get(name).map(Vec::as_slice), Some(shape), "{name}");
+        }
+        let resnet = shapes("RN50");
+        let expected: [(&str, &[i64]); 9] = [
+            ("visual.conv1.weight", &[32, 3, 3, 3]),
+            ("visual.bn3.num_batches_tracked", &[]),
+            ("visual.layer1.0.downsample.0.weight", &[256, 64, 1, 1]),
+            ("visual.layer4.0.downsample.1.running_var", &[2048]),
+            ("visual.layer4.2.conv2.weight", &[512, 512, 3, 3]),
+            ("visual.layer3.5.bn3.running_mean", &[1024]),
+            ("visual.attnpool.positional_embedding", &[50, 2048]),
+            ("visual.attnpool.k_proj.weight", &[2048, 2048]),
+            ("visual.attnpool.c_proj.weight", &[1024, 2048]),
+        ];
+        for (name, shape) in expected {
+            assert_eq!(resnet.get(name).map(Vec::as_slice), Some(shape), "{name}");
+        }
+    }
+
+    #[test]
+    fn later_tokens_do_not_reach_earlier_ones() {
+        let _no_gradients = tch::no_grad_guard();
+        let model = Clip::new(&tiny()[0], Device::Cpu, 1).expect("built");
+        let ids = ids();
+        let vectors = model.encode_text(&ids);
+        // Behind the end token of the short texts, anything may stand.
+        let noise = ids.shallow_clone().copy();
+        let _ = noise.narrow(0, 0, 1).narrow(1, 7, 9).fill_(42);
+        let _ = noise.narrow(0, 2, 1).narrow(1, 4, 12).fill_(55);
+        assert!(close(&vectors, &model.encode_text(&noise), 1e-6));
+        // The short texts alone need no more columns than they have tokens.
+        let cut = model.encode_text(&ids.index_select(0, &Tensor::from_slice(&[0i64, 2])).narrow(1, 0, 7));
+        assert!(close(&vectors.get(0), &cut.get(0), 1e-6) && close(&vectors.get(2), &cut.get(1), 1e-6));
+        // In front of it, every token matters.
+        let _ = noise.narrow(0, 0, 1).narrow(1, 1, 1).fill_(3);
+        assert!(!close(&vectors.get(0), &model.encode_text(&noise).get(0), 1e-4));
+    }
+
+    #[test]
+    fn a_sample_does_not_depend_on_its_batch() {
+        let _no_gradients = tch::no_grad_guard();
+        for config in tiny() {
+            let model = Clip::new(&config, Device::Cpu, 1).expect("built");
+            let images = images(&config, 5);
+            let (together, alone) = (model.encode_image(&images, false), model.encode_image(&images.narrow(0, 3, 1), false));
+            assert!(close(&together.get(3), &alone.get(0), 1e-5), "{:?}", config.vision);
+            assert!(!close(&together.get(3), &together.get(2), 1e-3), "{:?}", config.vision);
+            let lengths = together.norm_scalaropt_dim(2, [-1i64], false);
+            assert!(close(&lengths, &lengths.ones_like(), 1e-5));
+            let texts = model.encode_text(&ids());
+            assert!(close(&texts.get(1), &model.encode_text(&ids().narrow(0, 1, 1)).get(0), 1e-5));
+        }
+    }
+
+    #[test]
+    fn gradients_reach_every_parameter() {
+        for config in tiny() {
+            let model = Clip::new(&config, Device::Cpu, 1).expect("built");
+            // Gains that begin at 0 keep gradients from what lies behind them.
+            for (_, mut tensor) in model.parameters().into_iter().filter(|(name, _)| name.contains("bn") && name.ends_with("weight")) {
+                let _ = tch::no_grad(|| tensor.fill_(0.5));
+            }
+            let (images, texts) = (model.encode_image(&images(&config, 3), true), model.encode_text(&ids()));
+            let logits = images.matmul(&texts.tr()) * model.logit_scale().exp();
+            logits.cross_entropy_for_logits(&Tensor::arange(3, (Kind::Int64, Device::Cpu))).backward();
+            for (name, tensor) in model.parameters() {
+                let gradient = tensor.grad();
+                // Keys are compared with each other, so what is added to all of them has no effect.
+                let indifferent = name.ends_with("k_proj.bias");
+                assert!(gradient.defined(), "{name}");
+                assert!(indifferent || gradient.abs().max().double_value(&[]) > 0.0, "{name} of {:?}", config.vision);
+            }
+            for (name, tensor) in model.buffers() {
+                let moved = if name.ends_with("running_var") { tensor - 1.0 } else { tensor };
+                assert!(moved.abs().max().double_value(&[]) > 0.0, "{name} is updated in training");
+            }
+        }
+    }
+
+    #[test]
+    fn saved_models_come_back_bit_by_bit() {
+        let _no_gradients = tch::no_grad_guard();
+        let dir = tempfile::tempdir().expect("a folder");
+        for config in tiny() {
+            let model = Clip::new(&config, Device::Cpu, 1).expect("built");
+            let images = images(&config, 4);
+            let _ = model.encode_image(&images, true);
+            model.save_folder(dir.path()).expect("saved");
+            let again = Clip::open(dir.path(), Device::Cpu).expect("loaded");
+            assert_eq!(again.config(), &config);
+            assert!(model.encode_image(&images, false).equal(&again.encode_image(&images, false)));
+            assert!(model.encode_text(&ids()).equal(&again.encode_text(&ids())));
+            let file = Clip::open(&dir.path().join(WEIGHTS_FILE), Device::Cpu).expect("loaded");
+            assert!(file.vars.parameters.iter().zip(&model.vars.parameters).all(|(a, b)| a.1.equal(&b.1)));
+        }
+    }
+
+    #[test]
+    fn another_models_weights_are_refused() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join(WEIGHTS_FILE);
+        let config = &tiny()[0];
+        Clip::new(config, Device::Cpu, 1).expect("built").save(&path).expect("saved");
+        let wider = config.clone().with_image_size(64).expect("a size");
+        let message = Clip::load(&wider, Device::Cpu, &path).err().expect("refused").to_string();
+        assert!(
+            message.contains("visual.positional_embedding") && message.contains("[65, 64]") && message.contains("[17, 64]"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn half_precision_is_near_full() {
+        let _no_gradients = tch::no_grad_guard();
+        for config in tiny() {
+            let images = images(&config, 4);
+            let full = Clip::new(&config, Device::Cpu, 1).expect("built");
+            let half = Clip::new(&config, Device::Cpu, 1).expect("built").with_precision(Precision::Bf16);
+            let (a, b) = (full.encode_image(&images, false), half.encode_image(&images, false));
+            assert_eq!(b.kind(), Kind::Float);
+            let worst = (&a * &b).sum_dim_intlist([-1i64].as_slice(), false, Kind::Float).min().double_value(&[]);
+            assert!(worst > 0.995, "cosine {worst} for {:?}", config.vision);
+            assert!(!a.equal(&b), "the precision has an effect");
+            assert!(close(&full.encode_text(&ids()), &half.encode_text(&ids()), 0.05));
+        }
+    }
+
+    #[test]
+    fn the_seed_decides() {
+        let weights = |seed| Clip::new(&tiny()[1], Device::Cpu, seed).expect("built").parameters();
+        assert!(weights(1).iter().zip(weights(1)).all(|(a, b)| a.0 == b.0 && a.1.equal(&b.1)));
+        assert!(weights(1).iter().zip(weights(2)).any(|(a, b)| !a.1.equal(&b.1)));
+    }
+
+    #[test]
+    fn every_shipped_model_is_found() {
+        for name in ModelConfig::names() {
+            assert_eq!(ModelConfig::find(name).expect("a model").name, name);
+        }
+        assert_eq!(ModelConfig::find("ViT-L/14@336px").expect("a model").vision.image_size(), 336);
+        let message = ModelConfig::find("ViT-X").expect_err("refused").to_string();
+        assert!(message.contains("ViT-X") && message.contains("small-resnet"), "{message}");
+        assert!(ModelConfig::find("RN50").expect("a model").with_image_size(100).is_err());
+    }
+
+    #[test]
+    fn a_gpu_agrees_with_the_cpu() {
+        let Ok(chosen) = crate::DeviceChoice::Cuda(0).choose() else {
+            eprintln!("SKIPPED: no GPU here, nothing was compared");
+            return;
+        };
+        let _no_gradients = tch::no_grad_guard();
+        for config in tiny() {
+            let images = images(&config, 4);
+            let here = Clip::new(&config, Device::Cpu, 1).expect("built");
+            let there = Clip::new(&config, chosen.device, 1).expect("built");
+            let vectors = there.encode_image(&images.to_device(chosen.device), false).to_device(Device::Cpu);
+            assert!(close(&here.encode_image(&images, false), &vectors, 1e-3), "{:?}", config.vision);
+            let vectors = there.encode_text(&ids().to_device(chosen.device)).to_device(Device::Cpu);
+            assert!(close(&here.encode_text(&ids()), &vectors, 1e-3));
+        }
+    }
 }

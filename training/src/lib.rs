@@ -4,7 +4,8 @@
 //! - devices: [`DeviceChoice`] and [`Chosen`], which must come before any other use of libtorch;
 //! - input: [`Tokenizer`] for texts, [`evaluation_view`], [`resize_crop`] and [`normalise_into`] for pictures;
 //! - training: [`train`] by [`TrainOptions`], over [`Samples`] that a [`Loader`] brings in [`Batch`]es; a run's [`Checkpoints`]
-//!   ([`load_model`] reads one back), [`Metrics`] and TensorBoard events.
+//!   ([`find_checkpoint`] finds one again), [`Metrics`] and TensorBoard events;
+//! - evaluation: [`zero_shot`], with [`Templates`] that turn class names into texts.
 
 mod augment;
 mod checkpoint;
@@ -25,6 +26,7 @@ mod metrics;
 mod optimiser;
 mod options;
 mod order;
+mod pictures;
 mod preprocess;
 mod resnet;
 mod run;
@@ -32,6 +34,7 @@ mod samples;
 mod scaling;
 mod schedule;
 mod small;
+mod templates;
 mod text;
 mod tokenizer;
 mod trainer;
@@ -39,10 +42,11 @@ mod transformer;
 mod vars;
 mod vit;
 mod weights;
+mod zeroshot;
 
 pub use augment::Augment;
-pub use checkpoint::{Checkpoints, State, load_model};
-pub use clip::Clip;
+pub use checkpoint::{Checkpoints, State, find_checkpoint};
+pub use clip::{Clip, MODEL_FILE, WEIGHTS_FILE};
 pub use config::{ModelConfig, TextConfig, VisionConfig};
 pub use device::{Chosen, DeviceChoice, set_threads};
 pub use error::Error;
@@ -56,5 +60,7 @@ pub use preprocess::{Crop, MEAN, STD, evaluation_view, normalise_into, resize_cr
 pub use samples::Samples;
 pub use scaling::LossScale;
 pub use schedule::Schedule;
+pub use templates::Templates;
 pub use tokenizer::{END, START, Tokenizer, pad};
 pub use trainer::{TrainSummary, train};
+pub use zeroshot::{ClassResult, Prediction, ZeroShotOptions, ZeroShotResult, class_embeddings, read_classes, zero_shot, zero_shot_with};

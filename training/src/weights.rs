@@ -79,7 +79,7 @@ pub(crate) fn load(path: &Path) -> Result<Vec<(String, Tensor)>, Error> {
 pub(crate) fn load_into(path: &Path, tensors: &[(String, Tensor)]) -> Result<(), Error> {
     let mut reader = Reader::open(path)?;
     let mut unknown: HashSet<String> = reader.metadata.offset_keys().into_iter().collect();
-    NOT_WEIGHTS.iter().for_each(|name| drop(unknown.remove(*name)));
+    unknown.retain(|name| !NOT_WEIGHTS.contains(&name.as_str()));
     for (name, tensor) in tensors {
         let expected = format!("{:?} {:?}", tensor.kind(), tensor.size());
         let differs = |found: String| Error::Tensor { path: path.to_path_buf(), name: name.clone(), expected: expected.clone(), found };
@@ -87,7 +87,7 @@ pub(crate) fn load_into(path: &Path, tensors: &[(String, Tensor)]) -> Result<(),
         if !unknown.remove(name) {
             // Old files lack batch norm's counter, which nothing computes with.
             if name.ends_with("num_batches_tracked") {
-                tch::no_grad(|| tensor.zero_());
+                let _ = tch::no_grad(|| tensor.zero_());
                 continue;
             }
             return Err(differs("nothing".to_string()));
@@ -176,17 +176,13 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         let (path, again) = (dir.path().join("a.safetensors"), dir.path().join("b.safetensors"));
         save(&path, &sample()).expect("saved");
-        let mut loaded = load(&path).expect("loaded");
+        let loaded = load(&path).expect("loaded");
         save(&again, &loaded).expect("saved");
         assert_eq!(std::fs::read(&path).expect("read"), std::fs::read(&again).expect("read"));
-        loaded.sort_by(|a, b| a.0.cmp(&b.0));
-        for ((name, tensor), (expected_name, expected)) in loaded
-            .iter()
-            .zip([1, 2, 3, 0].map(|n| &sample()[n]).into_iter().map(|(n, t)| (n.clone(), t.shallow_clone())).collect::<Vec<_>>())
-        {
-            assert_eq!(name, &expected_name);
-            assert_eq!(tensor.kind(), expected.kind());
-            assert!(tensor.equal(&expected), "{name}");
+        assert_eq!(loaded.len(), 4);
+        for (name, expected) in sample() {
+            let found = &loaded.iter().find(|(other, _)| *other == name).expect("there").1;
+            assert!(found.kind() == expected.kind() && found.equal(&expected), "{name}");
         }
         // The format's own library reads it too.
         let bytes = std::fs::read(&path).expect("read");
