@@ -1,20 +1,18 @@
 //! Checkpoints of a run: folders that are whole or absent, from which a training goes on as if it had never stopped.
 //!
-//! `RUN/checkpoints/step-00001000/` holds `model.safetensors`, `optimiser.safetensors` and `state.json`. It is written under
-//! a name that ends in `.part` and renamed when all of it is on disk; removed ones are renamed back first.
+//! `RUN/checkpoints/step-00001000/` holds `model.json`, `model.safetensors`, `optimiser.safetensors` and `state.json`. It is
+//! written under a name that ends in `.part` and renamed when all of it is on disk; removed ones are renamed back first.
 
 use crate::loader::Position;
 use crate::optimiser::AdamW;
 use crate::scaling::LossScale;
-use crate::{Clip, Error, ModelConfig, weights};
+use crate::{Clip, Error, MODEL_FILE, WEIGHTS_FILE, weights};
 use serde::{Deserialize, Serialize};
 use shards::{FORMAT_VERSION, sync_folder, write_atomic};
 use std::path::{Path, PathBuf};
-use tch::Device;
 
 /// Checkpoints kept: the last, and one more in case the disk damages it.
 const KEPT: usize = 2;
-const MODEL: &str = "model.safetensors";
 const OPTIMISER: &str = "optimiser.safetensors";
 const STATE: &str = "state.json";
 const PREFIX: &str = "step-";
@@ -40,8 +38,6 @@ pub struct State {
     pub seconds: f64,
     /// Damaged samples replaced so far.
     pub damaged: u64,
-    /// The model's sizes: the weights can be used without the run.
-    pub model: ModelConfig,
     /// The flags of the run, for people.
     pub flags: serde_json::Value,
 }
@@ -78,7 +74,7 @@ impl Checkpoints {
             // Damaged: a whole one would have been gone on from, not written again.
             remove(&path)?;
         }
-        model.save(&part.join(MODEL))?;
+        model.save_folder(&part)?;
         weights::save(&part.join(OPTIMISER), &optimiser.state())?;
         let text = serde_json::to_vec_pretty(state).map_err(|error| damaged(&part, error.to_string()))?;
         write_atomic(&part.join(STATE), &text)?;
@@ -122,26 +118,24 @@ impl State {
     pub fn restore(&self, folder: &Path, model: &Clip, optimiser: &mut AdamW) -> Result<(), Error> {
         let mut tensors = model.parameters();
         tensors.extend(model.buffers());
-        weights::load_into(&folder.join(MODEL), &tensors)?;
+        weights::load_into(&folder.join(WEIGHTS_FILE), &tensors)?;
         weights::load_into(&folder.join(OPTIMISER), &optimiser.state())?;
         optimiser.set_steps(self.optimiser_steps);
         Ok(())
     }
 }
 
-/// The model of a checkpoint. `path` is a checkpoint's folder or a run's, whose newest checkpoint is taken.
+/// What [`Clip::open`] can read at `path`: a checkpoint's folder or a file of weights is taken as it is, a run's folder
+/// gives its newest checkpoint.
 ///
 /// # Errors
-/// `Checkpoint` when there is none; otherwise as [`State::read`] and [`Clip::load`].
-pub fn load_model(path: &Path, device: Device) -> Result<(Clip, State), Error> {
-    let folder = if path.join(STATE).exists() {
-        path.to_path_buf()
-    } else {
-        let newest = whole(&path.join("checkpoints"))?.pop();
-        newest.ok_or_else(|| damaged(path, "neither a checkpoint nor a run that has one".to_string()))?
-    };
-    let state = State::read(&folder)?;
-    Ok((Clip::load(&state.model, device, &folder.join(MODEL))?, state))
+/// `Checkpoint` when it is neither, `Shards` when the folder cannot be listed.
+pub fn find_checkpoint(path: &Path) -> Result<PathBuf, Error> {
+    if path.is_file() || path.join(MODEL_FILE).exists() {
+        return Ok(path.to_path_buf());
+    }
+    let newest = whole(&path.join("checkpoints"))?.pop();
+    newest.ok_or_else(|| damaged(path, "neither a checkpoint nor a run that has one".to_string()))
 }
 
 fn damaged(path: &Path, why: String) -> Error {
@@ -152,7 +146,7 @@ fn damaged(path: &Path, why: String) -> Error {
 fn whole(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     let step = |path: &Path| path.file_name()?.to_str()?.strip_prefix(PREFIX)?.parse::<u64>().ok();
     let mut found: Vec<(u64, PathBuf)> = list(folder)?.into_iter().filter_map(|path| Some((step(&path)?, path))).collect();
-    found.retain(|(_, path)| [MODEL, OPTIMISER, STATE].iter().all(|file| path.join(file).is_file()));
+    found.retain(|(_, path)| [MODEL_FILE, WEIGHTS_FILE, OPTIMISER, STATE].iter().all(|file| path.join(file).is_file()));
     found.sort();
     Ok(found.into_iter().map(|(_, path)| path).collect())
 }

@@ -4,7 +4,7 @@
 //! - devices: [`DeviceChoice`] and [`Chosen`], which must come before any other use of libtorch;
 //! - input: [`Tokenizer`] for texts, [`evaluation_view`], [`resize_crop`] and [`normalise_into`] for pictures;
 //! - training: [`train`] by [`TrainOptions`], over [`Samples`] that a [`Loader`] brings in [`Batch`]es; a run's [`Checkpoints`]
-//!   ([`load_model`] reads one back), [`Metrics`] and TensorBoard events.
+//!   ([`find_checkpoint`] finds one again), [`Metrics`] and TensorBoard events;
 //! - evaluation: [`zero_shot`], with [`Templates`] that turn class names into texts.
 
 mod augment;
@@ -45,7 +45,7 @@ mod weights;
 mod zeroshot;
 
 pub use augment::Augment;
-pub use checkpoint::{Checkpoints, State, load_model};
+pub use checkpoint::{Checkpoints, State, find_checkpoint};
 pub use clip::{Clip, MODEL_FILE, WEIGHTS_FILE};
 pub use config::{ModelConfig, TextConfig, VisionConfig};
 pub use device::{Chosen, DeviceChoice, set_threads};

@@ -39,7 +39,13 @@ impl std::fmt::Display for SameCaption {
 ///
 /// # Errors
 /// libtorch's, when the shapes do not fit or memory runs out.
-pub fn contrastive(images: &Tensor, texts: &Tensor, caption_of: &Tensor, log_scale: &Tensor, same: SameCaption) -> Result<Tensor, TchError> {
+pub fn contrastive(
+    images: &Tensor,
+    texts: &Tensor,
+    caption_of: &Tensor,
+    log_scale: &Tensor,
+    same: SameCaption,
+) -> Result<Tensor, TchError> {
     let scaled = images.to_kind(Kind::Float) * log_scale.to_kind(Kind::Float).exp();
     let logits = scaled.f_matmul(&texts.to_kind(Kind::Float).transpose(0, 1))?;
     let both = [logits.f_log_softmax(1, Kind::Float)?, logits.f_log_softmax(0, Kind::Float)?];

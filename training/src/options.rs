@@ -47,6 +47,8 @@ pub struct TrainOptions {
     pub clip_norm: Option<f64>,
     /// Seed of the weights, the order and the views.
     pub seed: u64,
+    /// The tokenizer's merges file; without it, [`Tokenizer::default_path`](crate::Tokenizer::default_path).
+    pub merges: Option<PathBuf>,
     /// Threads that decode.
     pub workers: usize,
     /// How pictures are varied.
@@ -78,6 +80,7 @@ impl TrainOptions {
             weight_decay: 0.2,
             clip_norm: None,
             seed: 0,
+            merges: None,
             workers: std::thread::available_parallelism().map_or(1, usize::from),
             augment: Augment::default(),
             same_caption: SameCaption::default(),

@@ -55,7 +55,10 @@ impl TrainSummary {
 /// `Diverged` when the loss is no longer a number, whereupon the last checkpoint is the one before.
 pub fn train(options: &TrainOptions, meter: &Meter) -> Result<TrainSummary, Error> {
     options.check()?;
-    let tokenizer = Tokenizer::new()?;
+    let tokenizer = match &options.merges {
+        Some(path) => Tokenizer::read(path)?,
+        None => Tokenizer::new()?,
+    };
     train_with(options, Arc::new(move |text, most| tokenizer.encode(text, most)), meter)
 }
 
@@ -126,7 +129,8 @@ fn train_with(options: &TrainOptions, tokenize: Tokenize, meter: &Meter) -> Resu
         let save = match options.checkpoint_every {
             CheckpointEvery::Steps(steps) => state.step - saved_step >= steps,
             CheckpointEvery::Time(time) => saved_at.elapsed() >= time,
-        } || done || time_up;
+        } || done
+            || time_up;
         log.add(&state, [rate, scale, norm], save, meter)?;
         meter.set(state.step);
         if save {
@@ -158,7 +162,6 @@ fn first_state(options: &TrainOptions, meta: &Meta) -> State {
         loss: 0.0,
         seconds: 0.0,
         damaged: 0,
-        model: options.model.clone(),
         flags: serde_json::json!(meta.properties),
     }
 }
@@ -243,7 +246,7 @@ impl Log {
 mod tests {
     use super::*;
     use crate::fixture::write_manifest;
-    use crate::{Augment, ModelConfig, Precision, SameCaption, TextConfig, VisionConfig, load_model};
+    use crate::{Augment, ModelConfig, Precision, SameCaption, TextConfig, VisionConfig, find_checkpoint};
     use std::path::Path;
     use std::time::Duration;
     use tch::Device;
@@ -315,10 +318,10 @@ mod tests {
         assert!(rows[0].1 > 2.0 && last < 1.8, "from ln 8 = 2.08 down: {rows:?}");
         let kept = std::fs::read_dir(long.out.join("checkpoints")).expect("listed").count();
         assert_eq!(kept, 2, "older checkpoints are removed");
-        let (model, state) = load_model(&long.out, Device::Cpu).expect("loaded");
-        assert_eq!((state.step, model.config()), (90, &long.model));
-        assert!(load_model(&summary.checkpoint, Device::Cpu).is_ok());
-        assert!(matches!(load_model(dir.path(), Device::Cpu), Err(Error::Checkpoint { .. })));
+        assert_eq!(find_checkpoint(&long.out).expect("found"), summary.checkpoint);
+        assert_eq!(find_checkpoint(&summary.checkpoint).expect("found"), summary.checkpoint);
+        assert_eq!(Clip::open(&summary.checkpoint, Device::Cpu).expect("loaded").config(), &long.model);
+        assert!(matches!(find_checkpoint(dir.path()), Err(Error::Checkpoint { .. })));
     }
 
     #[test]
@@ -392,12 +395,10 @@ mod tests {
     #[test]
     fn every_option_runs() {
         let dir = corpus();
-        for (i, (precision, augment, same_caption)) in [
-            (Precision::Bf16, Augment::FlipShift, SameCaption::Positives),
-            (Precision::Bf16, Augment::None, SameCaption::Negatives),
-        ]
-        .into_iter()
-        .enumerate()
+        for (i, (precision, augment, same_caption)) in
+            [(Precision::Bf16, Augment::FlipShift, SameCaption::Positives), (Precision::Bf16, Augment::None, SameCaption::Negatives)]
+                .into_iter()
+                .enumerate()
         {
             let odd = TrainOptions {
                 precision,
