@@ -24,7 +24,7 @@ const TOP: i64 = 5;
 /// What to classify, and with what.
 #[derive(Clone, Debug)]
 pub struct ZeroShotOptions {
-    /// The checkpoint or run, see [`crate::load_model`].
+    /// The checkpoint or run, see [`crate::find_checkpoint`].
     pub checkpoint: PathBuf,
     /// The manifest whose labelled samples are classified.
     pub manifest: PathBuf,
@@ -98,10 +98,10 @@ pub struct Prediction {
 /// Classifies with the checkpoint that `options` name. `meter` counts rows of the manifest.
 ///
 /// # Errors
-/// As [`crate::load_model`], [`Tokenizer::read`], [`Templates::find`] and [`zero_shot_with`].
+/// As [`crate::find_checkpoint`], [`Clip::open`], [`Tokenizer::read`], [`Templates::find`] and [`zero_shot_with`].
 pub fn zero_shot(options: &ZeroShotOptions, meter: &Meter) -> Result<ZeroShotResult, Error> {
     let tokenizer = Tokenizer::read(&options.merges.clone().unwrap_or_else(Tokenizer::default_path))?;
-    let model = crate::load_model(&options.checkpoint, options.device)?.0.with_precision(options.precision);
+    let model = Clip::open(&crate::find_checkpoint(&options.checkpoint)?, options.device)?.with_precision(options.precision);
     zero_shot_with(&model, &tokenizer, options, meter)
 }
 
