@@ -35,12 +35,7 @@ fn named_in(bytes: &[u8]) -> Option<&'static Encoding> {
 
 /// UTF-8 where it is valid, the web's old default elsewhere.
 fn guess(bytes: &[u8]) -> &'static Encoding {
-    match std::str::from_utf8(bytes) {
-        Ok(_) => UTF_8,
-        // Cut off inside a character by the byte cap.
-        Err(error) if error.error_len().is_none() => UTF_8,
-        Err(_) => WINDOWS_1252,
-    }
+    if std::str::from_utf8(bytes).is_ok() { UTF_8 } else { WINDOWS_1252 }
 }
 
 #[cfg(test)]

@@ -42,7 +42,7 @@ struct Progress {
 }
 
 impl Engine {
-    /// Joins the parts. Counters are filled by [`Engine::set_counters`].
+    /// Joins the parts and reads the counters from the ledger.
     pub(crate) fn new(
         options: CrawlOptions,
         ledger: Arc<dyn Ledger>,

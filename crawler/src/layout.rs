@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use shards::Job;
 use std::path::{Path, PathBuf};
 
-/// Names files by job; see `design` of the corpus folder.
+/// Names the files of a corpus folder by job.
 #[derive(Clone, Debug)]
 pub(crate) struct Layout {
     corpus: PathBuf,
