@@ -144,7 +144,7 @@ pub struct Shard {
     pub seed: u64,
     /// Samples per shard
     #[arg(long, default_value_t = 10_000, value_name = "N")]
-    pub shard_samples: u64,
+    pub shard_samples: usize,
 }
 
 /// Flags of `import`.
@@ -156,6 +156,9 @@ pub struct Import {
     /// Folder for the manifest
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
+    /// Split of all samples: train, val or test [default: by folder names, else test]
+    #[arg(long, value_name = "NAME")]
+    pub split: Option<String>,
 }
 
 /// Flags of `train`.
@@ -239,6 +242,9 @@ pub struct ZeroShot {
     /// Images per batch
     #[arg(long, default_value_t = 256, value_name = "N")]
     pub batch_size: usize,
+    /// Numbers of matrix products and convolutions, fp32, bf16 or fp16
+    #[arg(long, default_value = "bf16", value_name = "KIND")]
+    pub precision: training::Precision,
     /// Where to compute: auto, cpu, cuda or cuda:N
     #[arg(long, default_value = "auto", value_name = "NAME")]
     pub device: training::DeviceChoice,

@@ -13,11 +13,17 @@ use training::ZeroShotOptions;
 pub fn zero_shot(flags: &cli::ZeroShot) -> Result<(), Failure> {
     let chosen = flags.device.choose()?;
     training::set_threads(None);
-    let mut options = ZeroShotOptions::new(flags.checkpoint.clone(), flags.manifest.clone());
-    options.split = flags.split.clone();
-    options.templates = flags.templates.clone();
-    options.batch_size = flags.batch_size;
-    options.device = chosen.device;
+    let options = ZeroShotOptions {
+        checkpoint: flags.checkpoint.clone(),
+        manifest: flags.manifest.clone(),
+        split: flags.split.clone(),
+        templates: flags.templates.clone(),
+        classes: None,
+        batch_size: flags.batch_size,
+        device: chosen.device,
+        precision: flags.precision,
+        merges: None,
+    };
     let progress = Progress::start("eval", Unit::Things("images"));
     let result = training::zero_shot(&options, &progress.meter)?;
     drop(progress);

@@ -3,7 +3,7 @@
 use crate::cli;
 use crate::failure::Failure;
 use crate::progress::{Progress, Unit};
-use shards::ShuffleOptions;
+use shards::{ImportOptions, ShuffleOptions};
 
 /// Writes shuffled shards and says what went into them.
 ///
@@ -23,9 +23,10 @@ pub fn run(flags: &cli::Shard) -> Result<(), Failure> {
     let progress = Progress::start("shard", Unit::Things("samples"));
     let summary = shards::shuffle(&options, &progress.meter)?;
     drop(progress);
-    eprintln!("wrote {} samples in {} shards; held out {}", summary.samples, summary.shards, summary.held_out);
-    for damaged in summary.damaged.iter().take(20) {
-        eprintln!("  left out a damaged sample: {damaged}");
+    eprintln!("wrote {} samples in {} shards; held out {}", summary.samples, summary.shards, summary.val);
+    if summary.damaged > 0 {
+        eprintln!("left out {} damaged samples:", summary.damaged);
+        summary.damaged_names.iter().for_each(|name| eprintln!("  {name}"));
     }
     println!("{}", flags.out.join("manifest.parquet").display());
     Ok(())
@@ -36,13 +37,16 @@ pub fn run(flags: &cli::Shard) -> Result<(), Failure> {
 /// # Errors
 /// Usage for an unknown kind; otherwise what reading or writing met.
 pub fn import(flags: &cli::Import) -> Result<(), Failure> {
-    let from: shards::ImportSource = flags.from.parse().map_err(Failure::Usage)?;
+    if !["folder:", "tar:"].iter().any(|kind| flags.from.starts_with(kind)) {
+        return Err(Failure::Usage(format!("{:?} is neither folder:DIR nor tar:PATH", flags.from)));
+    }
+    let options = ImportOptions { split: flags.split.clone(), ..ImportOptions::default() };
     let progress = Progress::start("import", Unit::Things("samples"));
-    let summary = shards::import(&from, &flags.out, &progress.meter)?;
+    let summary = shards::import(&flags.from, &flags.out, &options, &progress.meter)?;
     drop(progress);
     eprintln!("imported {} samples, {} classes", summary.samples, summary.classes);
-    for (reason, count) in &summary.refused {
-        eprintln!("  refused {count}: {reason}");
+    for (reason, count) in &summary.left_out {
+        eprintln!("  left out {count}: {reason}");
     }
     println!("{}", flags.out.join("manifest.parquet").display());
     Ok(())

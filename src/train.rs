@@ -37,7 +37,7 @@ pub fn train(flags: &cli::Train) -> Result<TrainSummary, Failure> {
     if let Some(pixels) = flags.image_size {
         model = model.with_image_size(pixels).map_err(|error| Failure::Usage(error.to_string()))?;
     }
-    eprintln!("training {name} at {} pixels on {:?}: {}", model.image_size(), chosen.device, chosen.why);
+    eprintln!("training {name} at {} pixels on {:?}: {}", model.vision.image_size(), chosen.device, chosen.why);
     if flags.model.is_none() && chosen.device == Device::Cpu {
         eprintln!("without a GPU the default is small-resnet, which a CPU can train; --model ViT-B-32 insists on the paper's");
     }

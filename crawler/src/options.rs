@@ -144,7 +144,10 @@ impl CrawlOptions {
     }
 
     /// Refuses values that make no sense.
-    pub(crate) fn check(&self) -> Result<(), crate::Error> {
+    ///
+    /// # Errors
+    /// `Usage` with the flag and its value.
+    pub fn check(&self) -> Result<(), crate::Error> {
         let usage = |why: String| Err(crate::Error::Usage(why));
         if self.sources.is_empty() {
             return usage("no --source is given".to_string());

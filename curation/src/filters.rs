@@ -87,7 +87,7 @@ impl Default for Filters {
 
 impl Filters {
     /// Checks that the rules switched off exist.
-    pub(crate) fn check(&self) -> Result<(), Error> {
+    pub fn check(&self) -> Result<(), Error> {
         match self.off.iter().find(|name| !RULES.contains(&name.as_str())) {
             Some(name) => Err(Error::UnknownRule { name: name.clone(), known: RULES.join(", ") }),
             None => Ok(()),
