@@ -37,11 +37,10 @@ pub struct AdamW {
     steps: u64,
 }
 
-/// Weights of one rule.
+/// Weights of one rule: four flat tensors `[elements]`, of which the members' values are consecutive parts.
 struct Group {
     decay: f64,
     members: Vec<(String, Tensor)>,
-    /// `[4, elements]`: weights, gradients, first and second moments would do; four tensors are easier to name.
     weights: Tensor,
     gradients: Tensor,
     first: Tensor,
@@ -65,6 +64,7 @@ impl Group {
         Some(Group { decay, members, gradients: zeros(), first: zeros(), second: zeros(), weights })
     }
 
+    /// Weights, gradients, first and second moments, a block at a time.
     fn parts(&self) -> impl Iterator<Item = [Tensor; 4]> {
         let count = self.weights.numel() as i64;
         let block = if self.weights.device() == Device::Cpu { BLOCK } else { count.max(1) };

@@ -36,10 +36,13 @@ pub struct Samples {
     /// Which sample each place of an epoch is, when weights are not all 1.
     places: Option<Vec<u32>>,
     tars: Vec<PathBuf>,
-    open: Vec<Mutex<Option<(u32, Arc<File>)>>>,
+    open: Vec<Slot>,
     pixels: u64,
     skipped: u64,
 }
+
+/// Holds one open archive and its number.
+type Slot = Mutex<Option<(u32, Arc<File>)>>;
 
 /// Distinct texts in one buffer.
 #[derive(Default)]

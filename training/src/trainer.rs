@@ -17,6 +17,8 @@ use tch::{Kind, Tensor};
 
 /// Steps from one row of metrics to the next.
 const ROW_STEPS: u64 = 10;
+/// Damaged samples that are named; the rest is only counted.
+const MAX_WARNINGS: u64 = 1000;
 /// The largest factor on similarities, as in CLIP's paper.
 const MAX_SCALE: f64 = 100.0;
 
@@ -98,7 +100,9 @@ fn train_with(options: &TrainOptions, tokenize: Tokenize, meter: &Meter) -> Resu
         let waiting = Instant::now();
         let batch = loader.next_batch()?;
         log.waited += waiting.elapsed().as_secs_f64();
-        batch.damaged.iter().for_each(|damaged| tracing::warn!("replaced {}: {}", damaged.location, damaged.why));
+        for damaged in batch.damaged.iter().take(MAX_WARNINGS.saturating_sub(state.damaged) as usize) {
+            tracing::warn!("replaced {}: {}", damaged.location, damaged.why);
+        }
 
         // Both towers, each distinct caption once; the loss; the gradients.
         let (images, tokens, caption_of) = to_device(&batch, options);
