@@ -105,10 +105,22 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture, PictureError> {
     if width == 0 || height == 0 {
         return Err(PictureError::Damaged("no pixels".to_string()));
     }
+    if format == Format::Jpeg && is_cut_jpeg(bytes) {
+        return Err(PictureError::Damaged("the JPEG is cut off".to_string()));
+    }
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let mut picture = DynamicImage::from_decoder(decoder).map_err(damaged)?;
     picture.apply_orientation(orientation);
     Ok(Picture { pixels: flatten(picture), format })
+}
+
+/// Whether a JPEG breaks off within its pixels, which the decoder would silently fill with grey.
+///
+/// Neither marker can stand inside entropy-coded data (ITU-T T.81, B.1.1.2), so whole pictures have an end of image (FF D9)
+/// behind their last start of scan (FF DA); what a thumbnail in the header has lies before that.
+fn is_cut_jpeg(bytes: &[u8]) -> bool {
+    let last = |code: u8| bytes.windows(2).rposition(|pair| pair == [0xff, code]);
+    last(0xd9) < last(0xda)
 }
 
 /// Lays transparency over white and brings every layout to 8-bit RGB.
@@ -188,6 +200,16 @@ mod tests {
         let bytes = png_bytes(&gradient(300, 10)).expect("encoded");
         let error = decode(&bytes, &Limits { max_side: 200, max_pixels: 1 << 20 }).expect_err("refused");
         assert!(matches!(error, PictureError::TooLarge { width: 300, .. }));
+    }
+
+    #[test]
+    fn a_jpeg_cut_within_its_pixels_is_refused() {
+        let bytes = encode_jpeg(&gradient(200, 200), 90).expect("encoded");
+        assert!(decode(&[&bytes[..], b"trailing"].concat(), &Limits::default()).is_ok());
+        for keep in [bytes.len() - 2, bytes.len() * 3 / 4, bytes.len() / 2] {
+            let error = decode(&bytes[..keep], &Limits::default()).expect_err("refused");
+            assert!(error.to_string().contains("cut off"), "{error}");
+        }
     }
 
     #[test]

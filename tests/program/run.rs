@@ -41,6 +41,8 @@ impl Scratch {
     fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_diptych"));
         command.args(args).current_dir(self.dir.path()).stdin(Stdio::null());
+        // Tests run beside each other, and libtorch's threads wait for each other by spinning: one each.
+        command.env("OMP_NUM_THREADS", "1");
         command
     }
 

@@ -81,9 +81,13 @@ impl DeviceChoice {
     }
 }
 
-/// Sets how many threads libtorch computes with on the CPU; `None` takes all that this process may use.
+/// Sets how many threads libtorch computes with on the CPU; `None` takes what `OMP_NUM_THREADS` says, as other programs on
+/// libtorch do, or all that this process may use. Its threads wait for each other by spinning, so more of them than free
+/// cores make it slower many times over.
 pub fn set_threads(threads: Option<usize>) {
-    let threads = threads.or_else(|| std::thread::available_parallelism().ok().map(usize::from)).unwrap_or(1);
+    let asked = || std::env::var("OMP_NUM_THREADS").ok()?.parse().ok();
+    let cores = || std::thread::available_parallelism().ok().map(usize::from);
+    let threads = threads.or_else(asked).or_else(cores).unwrap_or(1);
     tch::set_num_threads(i32::try_from(threads).unwrap_or(i32::MAX).max(1));
 }
 

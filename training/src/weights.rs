@@ -63,9 +63,7 @@ pub(crate) fn save(path: &Path, tensors: &[(String, Tensor)]) -> Result<(), Erro
 }
 
 /// Reads all tensors of a file to the CPU, in the order of their data.
-///
-/// # Errors
-/// `Weights` for a file that is cut off or otherwise damaged, `Shards` when it cannot be read.
+#[cfg(test)]
 pub(crate) fn load(path: &Path) -> Result<Vec<(String, Tensor)>, Error> {
     let mut reader = Reader::open(path)?;
     reader.metadata.offset_keys().into_iter().map(|name| reader.tensor(&name).map(|tensor| (name, tensor))).collect()
@@ -75,7 +73,7 @@ pub(crate) fn load(path: &Path) -> Result<Vec<(String, Tensor)>, Error> {
 /// number of dimensions. The file must hold these tensors and no others.
 ///
 /// # Errors
-/// As [`load`]; `Tensor` for one that is missing, unknown or of another shape. `tensors` may be partly filled then.
+/// `Weights` for a file that is cut off or otherwise damaged, `Shards` when it cannot be read; `Tensor` for one that is missing, unknown or of another shape. `tensors` may be partly filled then.
 pub(crate) fn load_into(path: &Path, tensors: &[(String, Tensor)]) -> Result<(), Error> {
     let mut reader = Reader::open(path)?;
     let mut unknown: HashSet<String> = reader.metadata.offset_keys().into_iter().collect();
