@@ -40,7 +40,8 @@ impl Properties {
                 .get(name)
                 .ok_or_else(|| shards::Error::Json { path: corpus.join("meta.json"), why: format!("property {name} is missing") })
         };
-        let wrong = |name: &str| shards::Error::Json { path: corpus.join("meta.json"), why: format!("property {name} has no sensible value") };
+        let wrong =
+            |name: &str| shards::Error::Json { path: corpus.join("meta.json"), why: format!("property {name} has no sensible value") };
         Ok(Properties {
             seed: get("seed")?.as_u64().ok_or_else(|| wrong("seed"))?,
             per_query: get("per_query")?.as_u64().ok_or_else(|| wrong("per_query"))?,
@@ -116,7 +117,9 @@ fn agree(meta: &Meta, flags: &cli::Crawl, queries: Option<&str>) -> Result<(), F
             && value != *kept
         {
             let flag = name.replace('_', "-");
-            return Err(Failure::Usage(format!("--{flag} {value} contradicts {corpus}, which has {kept}; use another --corpus or leave the flag out")));
+            return Err(Failure::Usage(format!(
+                "--{flag} {value} contradicts {corpus}, which has {kept}; use another --corpus or leave the flag out"
+            )));
         }
     }
     match (queries, meta.parents.get("queries")) {

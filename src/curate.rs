@@ -35,7 +35,10 @@ pub fn run(flags: &cli::Curate) -> Result<(), Failure> {
         );
     }
     if summary.comparisons_left_out > 0 {
-        eprintln!("{} comparisons of look-alikes were left out in crowded places; some near-duplicates may remain", summary.comparisons_left_out);
+        eprintln!(
+            "{} comparisons of look-alikes were left out in crowded places; some near-duplicates may remain",
+            summary.comparisons_left_out
+        );
     }
     println!("{}", flags.corpus.join("selection").join(&flags.name).join("manifest.parquet").display());
     Ok(())

@@ -128,7 +128,10 @@ fn stages(flags: &cli::Demo, web: &Web, base: &str) -> Vec<(&'static str, Vec<St
         ("curate", line("curate --corpus".into(), &[&path("corpus")])),
         (
             "shard",
-            line(format!("shard --seed {seed} --manifest"), &[&path("corpus/selection/default/manifest.parquet"), "--out", &path("shards")]),
+            line(
+                format!("shard --seed {seed} --manifest"),
+                &[&path("corpus/selection/default/manifest.parquet"), "--out", &path("shards")],
+            ),
         ),
         (
             "train",

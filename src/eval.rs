@@ -43,10 +43,7 @@ pub fn zero_shot(flags: &cli::ZeroShot) -> Result<(), Failure> {
     if result.damaged + result.unlabelled > 0 {
         eprintln!("left out: {} damaged images, {} without a label", result.damaged, result.unlabelled);
     }
-    println!(
-        "{}",
-        serde_json::json!({ "n": result.n, "top1": result.top1, "top5": result.top5, "mean_per_class": result.mean_per_class })
-    );
+    println!("{}", serde_json::json!({ "n": result.n, "top1": result.top1, "top5": result.top5, "mean_per_class": result.mean_per_class }));
     Ok(())
 }
 

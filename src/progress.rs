@@ -37,7 +37,9 @@ impl Progress {
         let stop = Arc::new(AtomicBool::new(false));
         let drawer = std::thread::spawn({
             let (meter, stop) = (meter.clone(), stop.clone());
-            move || if std::io::stderr().is_terminal() { draw_bar(title, unit, &meter, &stop) } else { write_lines(title, unit, &meter, &stop) }
+            move || {
+                if std::io::stderr().is_terminal() { draw_bar(title, unit, &meter, &stop) } else { write_lines(title, unit, &meter, &stop) }
+            }
         });
         Progress { meter, stop, drawer: Some(drawer) }
     }

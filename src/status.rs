@@ -71,7 +71,8 @@ fn corpus(corpus: &Path) -> Result<(), Failure> {
 /// One line on a run: how far it is, by its last metrics.
 fn run_line(folder: &Path) {
     let Ok(Some(meta)) = Meta::read(folder, "run") else { return };
-    let model = meta.properties.get("model").and_then(|model| model.get("name")).and_then(|name| name.as_str()).unwrap_or("a model of its own");
+    let model =
+        meta.properties.get("model").and_then(|model| model.get("name")).and_then(|name| name.as_str()).unwrap_or("a model of its own");
     let last = std::fs::read_to_string(folder.join("metrics.jsonl")).unwrap_or_default();
     let last: Option<serde_json::Value> = last.lines().last().and_then(|line| serde_json::from_str(line).ok());
     let field = |key: &str| last.as_ref().and_then(|last| last.get(key)).map_or("?".to_string(), ToString::to_string);
@@ -84,7 +85,8 @@ fn count<R: Row>(table: &Path) -> String {
 }
 
 fn folders(parent: &Path) -> Vec<std::path::PathBuf> {
-    let mut found: Vec<_> = std::fs::read_dir(parent).into_iter().flatten().flatten().map(|entry| entry.path()).filter(|path| path.is_dir()).collect();
+    let mut found: Vec<_> =
+        std::fs::read_dir(parent).into_iter().flatten().flatten().map(|entry| entry.path()).filter(|path| path.is_dir()).collect();
     found.sort();
     found
 }

@@ -54,8 +54,7 @@ impl Matcher {
     /// When there are 2^32 - 1 texts or more: ids are `u32`.
     pub fn from_texts(texts: Vec<String>) -> Self {
         assert!(texts.len() < NONE as usize, "{} queries are more than ids", texts.len());
-        let mut matcher = Matcher::default();
-        matcher.twins = vec![NONE; texts.len()];
+        let mut matcher = Matcher { twins: vec![NONE; texts.len()], ..Matcher::default() };
         for (id, text) in texts.iter().enumerate() {
             let id = id as u32;
             let text = spaced(&fold(text));

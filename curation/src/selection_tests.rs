@@ -113,7 +113,7 @@ fn mixed() -> Vec<PoolRow> {
 fn every_pair_has_its_reason() {
     let dir = tempfile::tempdir().expect("a folder");
     let rows = mixed();
-    corpus(dir.path(), &[rows.clone()], &[], 0);
+    corpus(dir.path(), std::slice::from_ref(&rows), &[], 0);
     let (summary, samples, reasons) = run(&SelectOptions::new(dir.path()));
     let (better, worse) = if rows[5].pair_id < rows[7].pair_id { (5, 7) } else { (7, 5) };
     let mut expected: Vec<(&str, String)> = vec![("kept", String::new()); 12];

@@ -468,8 +468,8 @@ mod tests {
             numbers: (0..i % 4).collect(),
             texts: vec!["a".to_string(); (i % 3) as usize],
             id: PairId::new("http://a", &i.to_string()),
-            maybe: (i % 2 == 0).then_some(i),
-            flag: i % 5 == 0,
+            maybe: i.is_multiple_of(2).then_some(i),
+            flag: i.is_multiple_of(5),
             time: -i64::from(i),
         };
         (0..n).map(row).collect()

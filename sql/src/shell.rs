@@ -99,13 +99,11 @@ impl Lake {
 
     fn read_in(&self, input: impl BufRead, format: Format, out: &mut impl Write) -> Result<(), Error> {
         let mut session = Session::new(self, format);
-        let mut read = 0;
-        for line in input.lines() {
+        for (above, line) in input.lines().enumerate() {
             let line = line.map_err(Error::io("read", Path::new("standard input")))?;
-            read += 1;
             let next = session.line(&line, out).map_err(|error| match error {
                 error @ Error::Print(_) => error,
-                error => Error::InText { origin: "standard input".to_string(), line: read, source: Box::new(error) },
+                error => Error::InText { origin: "standard input".to_string(), line: above + 1, source: Box::new(error) },
             })?;
             if let Next::Leave = next {
                 return Ok(());

@@ -120,12 +120,15 @@ fn is_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_' || c == '$'
 }
 
+/// Whole statements with their first lines, and the rest of the text.
+type Statements<'a> = (Vec<(usize, &'a str)>, &'a str);
+
 /// The statements of a text, each with the line it begins on (counted from 1) and without its semicolon, and what
 /// follows the last semicolon: empty if that is only blanks and comments, else a statement that is not complete.
 ///
 /// # Errors
 /// `Unclosed` when the text ends within a string, a quoted name or a comment.
-pub(crate) fn split(text: &str) -> Result<(Vec<(usize, &str)>, &str), Error> {
+pub(crate) fn split(text: &str) -> Result<Statements<'_>, Error> {
     let mut statements = Vec::new();
     let (mut start, mut empty) = (0, true);
     for token in Tokens::of(text) {

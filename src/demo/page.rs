@@ -57,7 +57,10 @@ pub fn gather(results: &Results, web: &Web, out: &Path, commands: Vec<String>) -
         pairs_after: after,
         per_query: Some(web.plan().per_query),
         curves: curves(&out.join("runs/demo/metrics.jsonl"))?,
-        accuracies: vec![accuracy("combinations shown", results.seen, results.chance()), accuracy("combinations never shown", results.unseen, results.chance())],
+        accuracies: vec![
+            accuracy("combinations shown", results.seen, results.chance()),
+            accuracy("combinations never shown", results.unseen, results.chance()),
+        ],
         confusion: Some(confusion(&results.evaluation)),
         predictions: predictions(&results.evaluation, &out.join("test-set"))?,
         duplicates: duplicates(&results.reasons, &out.join("corpus/pool"))?,
@@ -93,7 +96,12 @@ fn curves(metrics: &Path) -> Result<Vec<Curve>, Failure> {
         name: name.to_string(),
         points: rows.iter().filter_map(|row| Some((row.get("step")?.as_f64()?, row.get(key)?.as_f64()?))).collect(),
     };
-    Ok(vec![curve("loss", "loss"), curve("logit scale", "scale"), curve("learning rate", "lr"), curve("share of time waiting for data", "data_wait")])
+    Ok(vec![
+        curve("loss", "loss"),
+        curve("logit scale", "scale"),
+        curve("learning rate", "lr"),
+        curve("share of time waiting for data", "data_wait"),
+    ])
 }
 
 /// The classes that were most often mistaken, against each other.

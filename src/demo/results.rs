@@ -123,7 +123,11 @@ impl fmt::Display for Results {
             writeln!(f, "  {reason:<24} {count:>6}")?;
         }
         writeln!(f, "planted pairs        {:>8} missed, {} decided otherwise than planted", verdict.planted_missed, verdict.planted_wrong)?;
-        writeln!(f, "planted duplicates   {:>8} found of {}, {} false", verdict.duplicates_found, verdict.duplicates_planted, verdict.duplicates_false)?;
+        writeln!(
+            f,
+            "planted duplicates   {:>8} found of {}, {} false",
+            verdict.duplicates_found, verdict.duplicates_planted, verdict.duplicates_false
+        )?;
         for detail in verdict.details.iter().take(5) {
             writeln!(f, "  {detail}")?;
         }

@@ -35,7 +35,7 @@ pub(super) fn number(value: f64) -> String {
     let size = value.abs();
     let text = match size {
         0.0 => return "0".to_string(),
-        _ if size >= 1e5 || size < 1e-3 => return format!("{value:.1e}").replace(".0e", "e"),
+        _ if !(1e-3..1e5).contains(&size) => return format!("{value:.1e}").replace(".0e", "e"),
         _ if size >= 100.0 => format!("{value:.0}"),
         _ if size >= 1.0 => format!("{value:.2}"),
         _ => format!("{value:.4}"),

@@ -49,8 +49,7 @@ fn killed_at_twenty_moments_the_demo_comes_to_the_same_decisions() {
     let begin = Instant::now();
     scratch.ok(&["demo", "--quick", "--port", "0", "--out", "calm"]);
     let whole = begin.elapsed();
-    let begun: serde_json::Value =
-        serde_json::from_slice(&std::fs::read(scratch.path("calm/demo.json")).expect("read")).expect("JSON");
+    let begun: serde_json::Value = serde_json::from_slice(&std::fs::read(scratch.path("calm/demo.json")).expect("read")).expect("JSON");
     let port = begun["port"].to_string();
     let args = ["demo", "--quick", "--port", port.as_str(), "--out", "killed"];
     for kill in 0..KILLS {
@@ -72,8 +71,22 @@ fn killed_at_twenty_moments_the_demo_comes_to_the_same_decisions() {
 fn training_goes_on_to_the_same_weights(scratch: &Scratch) {
     let train = |out: &'static str| {
         [
-            "train", "--manifest", "calm/shards/manifest.parquet", "--model", "small-resnet", "--image-size", "32", "--batch-size", "16",
-            "--epochs", "3", "--checkpoint-every", "5", "--resume", "--out", out,
+            "train",
+            "--manifest",
+            "calm/shards/manifest.parquet",
+            "--model",
+            "small-resnet",
+            "--image-size",
+            "32",
+            "--batch-size",
+            "16",
+            "--epochs",
+            "3",
+            "--checkpoint-every",
+            "5",
+            "--resume",
+            "--out",
+            out,
         ]
     };
     let begin = Instant::now();

@@ -49,7 +49,8 @@ fn a_crawl_is_polite_done_once_and_questioned() {
     scratch.fails(&[&crawl[..], &["--image-size", "99"]].concat(), 2, "--image-size 99 contradicts");
 
     scratch.ok(&["curate"]);
-    let reasons = scratch.ok(&["sql", "--format", "csv", "-c", "select reason, count(*) as n from reasons group by reason order by n desc"]);
+    let reasons =
+        scratch.ok(&["sql", "--format", "csv", "-c", "select reason, count(*) as n from reasons group by reason order by n desc"]);
     assert!(reasons.out.starts_with("reason,n") && reasons.out.contains("kept"), "{reasons}");
     for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/sql/inspect")).expect("a folder") {
         let file = entry.expect("an entry").path();
@@ -87,7 +88,8 @@ fn same_pool_same_bytes_of_selection_and_shards() {
 fn a_url_list_without_queries_takes_every_captioned_pair_once() {
     let scratch = Scratch::new();
     let served = serve();
-    let pictures: Vec<&str> = served.web.plan().planted.iter().filter(|row| row.class.is_some()).map(|row| row.image_path.as_str()).collect();
+    let pictures: Vec<&str> =
+        served.web.plan().planted.iter().filter(|row| row.class.is_some()).map(|row| row.image_path.as_str()).collect();
     let mut list = "url,caption,licence\n".to_string();
     for (row, path) in pictures.iter().take(50).enumerate() {
         list += &format!("{}{path},\"picture, number {row}\",cc-by\n", served.base);
@@ -97,7 +99,8 @@ fn a_url_list_without_queries_takes_every_captioned_pair_once() {
     list += &format!("{}/missing.jpg,a missing picture,\n", served.base);
     scratch.write("pairs.csv", &list);
     scratch.ok(&["crawl", "--source", "urls:pairs.csv", "--allow-private", "--host-rate", "0"]);
-    let said = scratch.ok(&["sql", "--format", "csv", "-c", "select outcome, count(*) as n from candidates group by outcome order by n desc"]);
+    let said =
+        scratch.ok(&["sql", "--format", "csv", "-c", "select outcome, count(*) as n from candidates group by outcome order by n desc"]);
     assert!(said.out.contains("fetched,50") && said.out.contains("http,1"), "{said}");
     let before = served.web.requests();
     scratch.ok(&["crawl", "--source", "urls:pairs.csv", "--allow-private", "--host-rate", "0"]);

@@ -22,7 +22,8 @@ fn root() -> &'static Path {
 
 fn rust_files() -> Vec<(PathBuf, String)> {
     let mut files = Vec::new();
-    let mut folders: Vec<PathBuf> = ["src", "tests", "shards", "crawler", "curation", "training", "sql"].map(|room| root().join(room)).into();
+    let mut folders: Vec<PathBuf> =
+        ["src", "tests", "shards", "crawler", "curation", "training", "sql"].map(|room| root().join(room)).into();
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(&folder).expect("a folder").map(|entry| entry.expect("an entry").path()) {
             if entry.is_dir() {

@@ -26,6 +26,8 @@ pub struct Clip {
     vars: Vars,
 }
 
+// One per model: boxing the larger variant would save nothing.
+#[allow(clippy::large_enum_variant)]
 enum ImageTower {
     Vit(Vit),
     Resnet(Resnet),

@@ -10,6 +10,8 @@ use image::{RgbImage, imageops};
 /// Mean of CLIP's training pictures per channel (red, green, blue), pixel values 0 to 1.
 pub const MEAN: [f32; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
 /// Standard deviation likewise.
+// The digits are those of the published table.
+#[allow(clippy::excessive_precision)]
 pub const STD: [f32; 3] = [0.268_629_54, 0.261_302_58, 0.275_777_11];
 
 /// Pictures longer than this many times their shorter side lose their ends before they are resized, which bounds the

@@ -192,7 +192,8 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("a.safetensors");
         save(&path, &sample()).expect("saved");
-        let message = |change: &dyn Fn(&mut Vec<(String, Tensor)>)| {
+        type Change<'a> = &'a dyn Fn(&mut Vec<(String, Tensor)>);
+        let message = |change: Change| {
             let mut tensors = sample();
             change(&mut tensors);
             load_into(&path, &tensors).expect_err("refused").to_string()

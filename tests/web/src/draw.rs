@@ -70,7 +70,7 @@ pub(crate) fn draw(motif: Motif, rng: &mut Rng) -> RgbImage {
 /// Draws a picture that shows none of the shapes: a ground with many soft spots.
 pub(crate) fn draw_nothing(rng: &mut Rng) -> RgbImage {
     let (width, height) = sides(rng);
-    let colour = ground_colour(*rng.pick(&GROUNDS));
+    let colour = ground_colour(rng.pick::<&str>(&GROUNDS));
     let mut ground = Ground::random(colour, (width, height), rng);
     ground.spots = (0..12).map(|_| Spot::random((width, height), 70.0, rng)).collect();
     paint_all((width, height), &ground, &[], rng)

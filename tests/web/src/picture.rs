@@ -67,14 +67,14 @@ pub(crate) fn draw_orders(seed: u64, orders: &[Order]) -> Vec<Drawing> {
         // A panic of a worker is a bug of the drawing code and goes on here.
         workers.into_iter().flat_map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
     });
-    for at in 0..drawings.len() {
+    for (at, &order) in orders.iter().enumerate() {
         // With thousands of drawings a few are drawn twice, hardly one three times.
         for attempt in 1..50 {
             let (earlier, rest) = drawings.split_at_mut(at);
             if rest[0].fits(earlier) {
                 break;
             }
-            rest[0] = Drawing::new(seed, orders[at], attempt);
+            rest[0] = Drawing::new(seed, order, attempt);
         }
     }
     drawings
