@@ -107,7 +107,7 @@ fn stages(flags: &cli::Demo, web: &Web, base: &str) -> Vec<(&'static str, Vec<St
     let manifest = path("shards/manifest.parquet");
     let per_query = web.plan().per_query;
     let side = MODEL_SIDE;
-    let epochs = if flags.quick { 2 } else { 20 };
+    let epochs = if flags.quick { 2 } else { 12 };
     let line = |text: String, more: &[&str]| -> Vec<String> {
         // Only the words written here are split; paths may hold blanks.
         text.split(' ').map(str::to_string).chain(more.iter().map(|word| word.to_string())).collect()
@@ -119,7 +119,7 @@ fn stages(flags: &cli::Demo, web: &Web, base: &str) -> Vec<(&'static str, Vec<St
             "crawl",
             line(
                 format!(
-                    "crawl --source web:{base}{} --allow-private --host-rate 0 --host-connections 16 --per-query {per_query} --image-size {STORED_SIDE} --seed {seed}",
+                    "crawl --source web:{base}{} --allow-private --host-rate 0 --host-connections 16 --per-query {per_query} --image-size {STORED_SIDE} --max-depth 1000 --seed {seed}",
                     web.start()
                 ),
                 &["--corpus", &path("corpus"), "--queries", &path("queries.parquet")],

@@ -4,13 +4,16 @@ use crate::cli::{self, TableFormat};
 use crate::failure::Failure;
 use sql::{Format, Lake};
 use std::io::{BufWriter, Write};
+use std::path::Path;
 
 /// Answers a statement, a file of them, or whatever is typed.
 ///
 /// # Errors
 /// What the statements met.
 pub fn run(flags: &cli::Sql) -> Result<(), Failure> {
-    let lake = Lake::open(Some(&flags.corpus), Some(&flags.runs))?;
+    // The default folders may not be there yet; the tables that they would hold are empty then.
+    let there = |folder: &'static str, path: &'_ Path| (path != Path::new(folder) || path.exists()).then(|| path.to_path_buf());
+    let lake = Lake::open(there("corpus", &flags.corpus).as_deref(), there("runs", &flags.runs).as_deref())?;
     let format = match flags.format {
         TableFormat::Table => Format::Table,
         TableFormat::Csv => Format::Csv,
