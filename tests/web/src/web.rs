@@ -21,7 +21,7 @@ pub struct Size {
 }
 
 impl Size {
-    /// For `diptych demo`: about 10,000 pictures on 1,400 pages, enough to train a small model on. With 40 pictures a class it
+    /// For `diptych demo`: about 10,000 pictures of classes on 2,100 pages, enough to train a small model on. With 40 pictures a class it
     /// learned them by heart and told new ones apart by colour alone.
     pub const DEMO: Size = Size { per_class: 100, copies: 40, faults: 12, test_per_class: 10 };
     /// For tests: every kind of dirt, 300 pictures.
