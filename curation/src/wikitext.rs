@@ -441,7 +441,7 @@ impl<'a> Scanner<'a> {
 fn address_length(text: &str) -> usize {
     let schemes = ["http://", "https://", "ftp://", "//", "mailto:", "news:", "irc://"];
     let begins = |scheme: &&str| text.get(..scheme.len()).is_some_and(|head| head.eq_ignore_ascii_case(scheme));
-    if schemes.iter().any(|scheme| begins(scheme)) { address_end(text) } else { 0 }
+    if schemes.iter().any(begins) { address_end(text) } else { 0 }
 }
 
 /// Length of `text` up to what cannot be part of an address.
