@@ -74,7 +74,7 @@ fn sql_answers_errors_and_a_closed_pipe() {
     scratch.fails(&["sql", "-c", "select * from candidats"], 1, "candidates");
     scratch.fails(&["sql", "-c", "drop table candidates"], 1, "nothing is changed");
     let said = scratch.ok(&["sql", "-c", "select 1 as one", "--format", "csv"]);
-    assert_eq!(said.out.trim(), "one\n1");
+    assert_eq!(said.out.lines().collect::<Vec<_>>(), ["one", "1"]);
 }
 
 #[test]
