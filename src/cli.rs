@@ -236,7 +236,7 @@ pub struct ZeroShot {
     /// Split to classify
     #[arg(long, default_value = "val", value_name = "NAME")]
     pub split: String,
-    /// Prompt templates: plain, simple, cifar, or a file with one template per line and {} for the class name
+    /// Prompt templates: plain, simple, counted, cifar, imagenet7, or a file with one template per line and {} for the class name, {s} for its plural
     #[arg(long, default_value = "simple", value_name = "NAME")]
     pub templates: String,
     /// Images per batch

@@ -107,7 +107,7 @@ fn stages(flags: &cli::Demo, web: &Web, base: &str) -> Vec<(&'static str, Vec<St
     let manifest = path("shards/manifest.parquet");
     let per_query = web.plan().per_query;
     let side = MODEL_SIDE;
-    let epochs = if flags.quick { 2 } else { 12 };
+    let epochs = if flags.quick { 2 } else { 10 };
     let line = |text: String, more: &[&str]| -> Vec<String> {
         // Only the words written here are split; paths may hold blanks.
         text.split(' ').map(str::to_string).chain(more.iter().map(|word| word.to_string())).collect()
@@ -137,7 +137,7 @@ fn stages(flags: &cli::Demo, web: &Web, base: &str) -> Vec<(&'static str, Vec<St
             "train",
             line(
                 format!(
-                    "train --model small-resnet --image-size {side} --epochs {epochs} --batch-size 256 --lr 3e-3 --warmup 40 --weight-decay 0.1 --augment flip-shift --same-caption positives --seed {seed} --checkpoint-every 100 --resume"
+                    "train --model small-resnet --image-size {side} --epochs {epochs} --batch-size 128 --lr 3e-3 --warmup 80 --weight-decay 0.1 --augment flip-shift --same-caption positives --seed {seed} --checkpoint-every 100 --resume"
                 ),
                 &["--manifest", &manifest, "--out", &path("runs/demo")],
             ),

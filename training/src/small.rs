@@ -28,7 +28,7 @@ impl SmallResnet {
                 channels = planes;
             }
         }
-        let proj = vars.parameter("visual.proj".to_string(), &[channels, embed_dim], Init::normal_over(channels));
+        let proj = vars.parameter("visual.proj".to_string(), &[2 * channels, embed_dim], Init::normal_over(2 * channels));
         SmallResnet { stem, blocks, proj }
     }
 
@@ -37,7 +37,8 @@ impl SmallResnet {
         let x = channels_last(&images.to_kind(pass.kind));
         let x = self.stem.1.forward(&self.stem.0.forward(&x, pass), pass).relu();
         let x = self.blocks.iter().fold(x, |x, block| block.forward(x, pass));
-        let pooled = x.mean_dim([2i64, 3].as_slice(), false, Kind::Float);
+        // The mean says how much there is of a feature, the maximum that it is there at all, such as one corner of a shape.
+        let pooled = Tensor::cat(&[x.mean_dim([2i64, 3].as_slice(), false, Kind::Float), x.amax([2i64, 3], false).to_kind(Kind::Float)], 1);
         Linear::of(self.proj.tr(), None).forward(&pooled, pass)
     }
 }
@@ -63,7 +64,8 @@ impl BasicBlock {
         let conv1 = Conv::new(vars, &format!("{path}.conv1"), inputs, planes, 3, stride, 1);
         let bn1 = BatchNorm::new(vars, &format!("{path}.bn1"), planes, 1.0);
         let conv2 = Conv::new(vars, &format!("{path}.conv2"), planes, planes, 3, 1, 1);
-        let bn2 = BatchNorm::new(vars, &format!("{path}.bn2"), planes, 0.0);
+        // Gains of 0 here, as large networks have them to begin as the identity, cost a net of few blocks its first epochs.
+        let bn2 = BatchNorm::new(vars, &format!("{path}.bn2"), planes, 1.0);
         let downsample = (stride > 1 || inputs != planes).then(|| {
             // Kernel as wide as the stride: every position of the larger map takes part.
             let conv = Conv::new(vars, &format!("{path}.downsample.0"), inputs, planes, stride, stride, 0);

@@ -1,6 +1,7 @@
 //! Sentences into which a class name is put, so that a class reads like a caption.
 //!
-//! Lists are data: `templates/*.txt`, one sentence a line, `{}` where the name goes, lines that begin with `#` are remarks.
+//! Lists are data: `templates/*.txt`, one sentence a line, `{}` where the name goes or `{s}` for its English plural, lines that
+//! begin with `#` are remarks.
 
 use crate::Error;
 use std::path::Path;
@@ -9,6 +10,7 @@ use std::path::Path;
 const LISTS: &[(&str, &str)] = &[
     ("plain", include_str!("../templates/plain.txt")),
     ("simple", include_str!("../templates/simple.txt")),
+    ("counted", include_str!("../templates/counted.txt")),
     ("cifar", include_str!("../templates/cifar.txt")),
     ("imagenet7", include_str!("../templates/imagenet7.txt")),
 ];
@@ -53,8 +55,8 @@ impl Templates {
         let bad = |why: String| Err(Error::Templates { name: name.to_string(), why });
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
         let sentences: Vec<String> = lines.map(str::to_string).collect();
-        if let Some(sentence) = sentences.iter().find(|sentence| !sentence.contains("{}")) {
-            return bad(format!("no {{}} in {sentence:?}"));
+        if let Some(sentence) = sentences.iter().find(|sentence| !sentence.contains("{}") && !sentence.contains("{s}")) {
+            return bad(format!("neither {{}} nor {{s}} in {sentence:?}"));
         }
         match sentences.len() {
             1..=MAX_SENTENCES => Ok(Templates(sentences)),
@@ -62,14 +64,24 @@ impl Templates {
         }
     }
 
-    /// The sentences, with their `{}`.
+    /// The sentences, with their `{}` and `{s}`.
     pub fn sentences(&self) -> &[String] {
         &self.0
     }
 
     /// Every sentence with `class` in it.
     pub fn fill<'a>(&'a self, class: &'a str) -> impl Iterator<Item = String> + 'a {
-        self.0.iter().map(move |sentence| sentence.replace("{}", class))
+        self.0.iter().map(move |sentence| sentence.replace("{}", class).replace("{s}", &plural(class)))
+    }
+}
+
+/// The regular English plural of the last word.
+fn plural(name: &str) -> String {
+    let ends = |endings: &[&str]| endings.iter().any(|ending| name.ends_with(ending));
+    match name.strip_suffix('y') {
+        Some(stem) if !ends(&["ay", "ey", "oy", "uy"]) => format!("{stem}ies"),
+        _ if ends(&["s", "x", "z", "ch", "sh"]) => format!("{name}es"),
+        _ => format!("{name}s"),
     }
 }
 
@@ -80,9 +92,15 @@ mod tests {
     #[test]
     fn lists_are_as_published() {
         let counts: Vec<usize> = Templates::names().map(|name| Templates::find(name).expect("a list").sentences().len()).collect();
-        assert_eq!(counts, [1, 1, 18, 7]);
+        assert_eq!(counts, [1, 1, 6, 18, 7]);
         let simple = Templates::find("simple").expect("a list");
         assert_eq!(simple.fill("dog").collect::<Vec<_>>(), ["a photo of a dog."]);
+    }
+
+    #[test]
+    fn plurals_are_regular() {
+        let all = ["cross", "box", "dish", "boy", "berry", "red ring"].map(plural);
+        assert_eq!(all, ["crosses", "boxes", "dishes", "boys", "berries", "red rings"]);
     }
 
     #[test]
@@ -94,9 +112,10 @@ mod tests {
             Templates::find(path.to_str().expect("a name"))
         };
         assert_eq!(find("# remark\n\n a {} and a {}\n").expect("read").fill("cat").collect::<Vec<_>>(), ["a cat and a cat"]);
-        assert!(find("a photo\n").expect_err("refused").to_string().contains("no {}"));
+        assert_eq!(find("two {s}").expect("read").fill("red cross").collect::<Vec<_>>(), ["two red crosses"]);
+        assert!(find("a photo\n").expect_err("refused").to_string().contains("neither {} nor {s}"));
         assert!(find("# nothing\n").is_err());
         let unknown = Templates::find("nothing-such").expect_err("refused").to_string();
-        assert!(unknown.contains("plain, simple, cifar"), "{unknown}");
+        assert!(unknown.contains("plain, simple, counted, cifar"), "{unknown}");
     }
 }

@@ -10,7 +10,7 @@ use crate::resource::Resource;
 use crate::rng::Rng;
 use crate::words::{Class, HEAVY, Motif, vocabulary};
 use shards::clean_caption;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 /// Folders of pictures.
 const SHELVES: [&str; 8] = ["attic", "barn", "cellar", "den", "eaves", "foyer", "gallery", "hall"];
@@ -32,7 +32,7 @@ pub(crate) struct Planter {
     pub secret: Vec<Waiting>,
     /// Pictures of nothing in particular that are still to be used.
     pub spare: Vec<File>,
-    captions: HashSet<String>,
+    captions: HashMap<String, usize>,
     files: usize,
 }
 
@@ -42,6 +42,9 @@ pub(crate) struct Original {
     pub motif: Motif,
     pub file: File,
 }
+
+/// The most pairs that share a caption by chance, fewer than any filter for repeated captions objects to.
+const MOST_USES: usize = 12;
 
 impl Planter {
     /// Plants everything for a web of this seed and size.
@@ -55,7 +58,7 @@ impl Planter {
             figures: Vec::new(),
             secret: Vec::new(),
             spare: Vec::new(),
-            captions: HashSet::new(),
+            captions: HashMap::new(),
             files: 0,
         };
         let originals = planter.plant_classes(seed, size);
@@ -107,17 +110,19 @@ impl Planter {
         }
     }
 
-    /// A caption of the motif that no other pair has.
+    /// A caption of the motif that few other pairs have.
     pub fn caption(&mut self, motif: Motif) -> String {
         loop {
             let mut caption = motif.caption(&mut self.rng);
-            match self.rng.below(16) {
+            match self.rng.below(32) {
                 0 => caption.push_str(" at the café"),
                 1 => caption = format!("Tom & Ann: {caption}"),
                 2 => caption.push_str(&format!(" ({})", 2 + self.rng.below(98))),
                 _ => {}
             }
-            if self.captions.insert(caption.clone()) {
+            let uses = self.captions.entry(caption.clone()).or_insert(0);
+            if *uses < MOST_USES {
+                *uses += 1;
                 return caption;
             }
         }

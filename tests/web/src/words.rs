@@ -99,36 +99,33 @@ pub(crate) struct Motif {
 }
 
 impl Motif {
-    /// A random motif of `class`: alone in half of the pictures, on a ground of another colour.
+    /// A random motif of `class`: alone in three of four pictures, on a ground of another colour.
     pub fn random(class: Class, rng: &mut Rng) -> Self {
         let grounds: Vec<usize> = (0..GROUNDS.len()).filter(|&ground| GROUNDS[ground] != COLOURS[class.colour]).collect();
-        let count = if rng.chance(0.5) { 1 } else { 2 + rng.below(MAX_COUNT - 1) };
+        let count = if rng.chance(0.75) { 1 } else { 2 + rng.below(MAX_COUNT - 1) };
         Motif { class, count, ground: *rng.pick(&grounds) }
     }
 
-    /// The things shown, such as `two striped red circles` or `a striped red circle`.
-    fn things(self) -> String {
+    /// The things shown, such as `two striped red circles` or `a striped red circle`; every other time without the number.
+    fn things(self, rng: &mut Rng) -> String {
         let Class { colour, texture, shape } = self.class;
         let (one, many) = SHAPES[shape];
-        match self.count {
-            1 => format!("a {} {} {one}", TEXTURES[texture], COLOURS[colour]),
-            2 => format!("two {} {} {many}", TEXTURES[texture], COLOURS[colour]),
-            _ => format!("three {} {} {many}", TEXTURES[texture], COLOURS[colour]),
-        }
+        let number = if rng.chance(0.5) { "" } else { ["a ", "two ", "three "][self.count - 1] };
+        format!("{number}{} {} {}", TEXTURES[texture], COLOURS[colour], if self.count == 1 { one } else { many })
     }
 
     /// A caption in one of several phrasings.
     pub fn caption(self, rng: &mut Rng) -> String {
-        let (things, ground) = (self.things(), GROUNDS[self.ground]);
-        // Most captions leave the ground out. Were it in all of them, ground, colour and number together would tell the
-        // pictures of a batch apart, and a model would never need to look at the shapes.
-        match rng.below(12) {
+        let (things, ground) = (self.things(rng), GROUNDS[self.ground]);
+        // Few captions name the ground, and only half of them a number. Were both in all of them, ground, colour and number
+        // together would tell the pictures of a batch apart, and a model would have no need to look at the shapes.
+        match rng.below(16) {
             0 => format!("{things} on {ground}"),
             1 => format!("a photo of {things} on a {ground} background"),
-            2 => format!("Picture of {things} in front of a {ground} wall"),
-            3 => format!("{things}, {ground} background"),
-            4 => format!("On {ground} paper, {things}."),
-            5 | 6 => format!("a photo of {things}"),
+            2 => format!("{things} in front of a {ground} wall"),
+            3 => format!("On {ground} paper, {things}."),
+            4 | 5 => format!("a photo of {things}"),
+            6 => format!("Picture of {things}"),
             7 => format!("a drawing of {things}"),
             8 => format!("{things} painted on paper"),
             9 => format!("my photo: {things}"),
