@@ -1,4 +1,4 @@
-//! Tables over `runs/`: what each run is, its metrics, and its evaluations. Written to be read by any version, so lenient.
+//! Tables over folders with a `meta.json`: runs with their metrics and evaluations, and selections. Written to be read by any version, so lenient.
 
 use crate::Error;
 use crate::records::{Kind, Records, text};
@@ -13,20 +13,31 @@ const MAX_JSON: u64 = 16 << 20;
 
 /// One row per run: its name, and the properties and parents of its `meta.json` as columns (`parent_ROLE`).
 pub(crate) fn runs(folder: &Path) -> Result<DataFrame, Error> {
-    let mut records = Records::new(&[("run", Kind::Text), ("version", Kind::Int), ("error", Kind::Text)]);
-    for (name, run) in entries(folder, Path::is_dir)? {
-        match description(&run) {
+    described("runs", "run", folder)
+}
+
+/// One row per selection of a corpus: as [`runs`].
+pub(crate) fn selections(corpus: Option<&Path>) -> Result<DataFrame, Error> {
+    // No folder is never found, and so has no selections.
+    described("selections", "selection", &corpus.map(|corpus| corpus.join("selection")).unwrap_or_default())
+}
+
+/// One row per folder in `folder`, with what its `meta.json` says.
+fn described(name: &'static str, column: &str, folder: &Path) -> Result<DataFrame, Error> {
+    let mut records = Records::new(&[(column, Kind::Text), ("version", Kind::Int), ("error", Kind::Text)]);
+    for (name, path) in entries(folder, Path::is_dir)? {
+        match description(&path) {
             Ok(Some(meta)) => {
                 let mut row = meta.get("properties").and_then(Value::as_object).cloned().unwrap_or_default();
                 row.extend(meta.get("version").map(|version| ("version".to_string(), version.clone())));
                 row.extend(meta.get("parents").map(|parents| ("parent".to_string(), parents.clone())));
-                records.push(&[("run", &name)], &row);
+                records.push(&[(column, &name)], &row);
             }
-            Ok(None) => records.push(&[("run", &name)], &Map::new()),
-            Err(why) => records.push(&[("run", &name), ("error", &why)], &Map::new()),
+            Ok(None) => records.push(&[(column, &name)], &Map::new()),
+            Err(why) => records.push(&[(column, &name), ("error", &why)], &Map::new()),
         }
     }
-    table("runs", folder, records.frame())
+    table(name, folder, records.frame())
 }
 
 /// One row per run and property: what [`runs`] has, for those who do not know the names.
