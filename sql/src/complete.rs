@@ -10,6 +10,9 @@ use rustyline::hint::Hinter;
 use rustyline::validate::Validator;
 use rustyline::{Context, Helper};
 
+/// What a statement may begin with.
+const BEGINNINGS: [&str; 6] = ["select", "with", "values", "explain", "describe", "show tables"];
+
 /// Tables and their columns, as the shell knew them when it began.
 pub(crate) struct Names {
     tables: Vec<(&'static str, Vec<String>)>,
@@ -41,6 +44,8 @@ impl Names {
             self.columns_of(qualified.rsplit(|c| !is_word(c)).next().unwrap_or_default(), typed)
         } else if self.stands_after_from(head) {
             self.table_names().collect()
+        } else if Tokens::of(&format!("{}{head}", self.before)).next().is_none() {
+            BEGINNINGS.to_vec()
         } else {
             let text = format!("{}{typed}", self.before);
             let named: Vec<&str> = words(&text).collect();

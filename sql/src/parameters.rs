@@ -142,7 +142,9 @@ mod tests {
             assert_eq!(crate::statement::only(&text).expect("one"), text);
         }
         let numbers = [("5", "5"), ("-5", "(-5)"), ("0.25", "0.25"), ("'5'", "'5'"), ("a=b", "'a=b'")];
-        numbers.map(|(value, shown)| assert_eq!(bound(":v", &[&format!("v={value}")]).expect("bound"), shown));
+        for (value, shown) in numbers {
+            assert_eq!(bound(":v", &[&format!("v={value}")]).expect("bound"), shown);
+        }
     }
 
     #[test]

@@ -1,9 +1,9 @@
-//! Figures as inline SVG: curves, pairs per query on log axes, accuracies with intervals, a confusion map.
+//! Figures as inline SVG: curves, pairs per query on log axes, accuracies with intervals.
 //!
 //! Colours come from the page's style sheet (classes `s1`, `s2`, `grid`, `soft`), so figures follow dark, light and print.
 
-use super::html::{count, escape, number, percent};
-use super::{Accuracy, Confusion};
+use super::html::{count, escape, number, percent, short};
+use super::Accuracy;
 use std::fmt::Write;
 
 /// Sides of a figure in SVG units; a narrow phone shows a unit as 0.8 pixels, so text has 13 units.
@@ -53,7 +53,9 @@ impl Axis {
     fn ticks(&self) -> Vec<f64> {
         if self.log {
             let (first, last) = (self.low.log10().round() as i32, self.high.log10().round() as i32);
-            return (first..=last).map(|decade| 10f64.powi(decade)).collect();
+            // On more than seven decades every second one is enough.
+            let step = 1 + (last - first) / 7;
+            return (first..=last).step_by(step.max(1) as usize).map(|decade| 10f64.powi(decade)).collect();
         }
         let rough = (self.high - self.low) / 5.0;
         let power = 10f64.powf(rough.log10().floor());
@@ -68,7 +70,7 @@ fn frame(x: &Axis, y: &Axis, x_name: &str, y_name: &str) -> String {
     let (left, right, top, bottom) = EDGES;
     let mut out = String::new();
     for value in y.ticks() {
-        let (at, label) = (y.at(value), number(value));
+        let (at, label) = (y.at(value), short(value));
         let _ = write!(
             out,
             "<path class=\"grid\" d=\"M{left} {at:.1}H{right}\"/><text x=\"{}\" y=\"{:.1}\" class=\"end\">{label}</text>",
@@ -77,10 +79,12 @@ fn frame(x: &Axis, y: &Axis, x_name: &str, y_name: &str) -> String {
         );
     }
     for value in x.ticks() {
-        let (at, label) = (x.at(value), number(value));
+        let (at, label) = (x.at(value), short(value));
+        // A label in the middle of the last line would stick out of the figure.
+        let anchor = if right - at < 12.0 { "end" } else { "mid" };
         let _ = write!(
             out,
-            "<path class=\"grid\" d=\"M{at:.1} {top}V{bottom}\"/><text x=\"{at:.1}\" y=\"{}\" class=\"mid\">{label}</text>",
+            "<path class=\"grid\" d=\"M{at:.1} {top}V{bottom}\"/><text x=\"{at:.1}\" y=\"{}\" class=\"{anchor}\">{label}</text>",
             bottom + 17.0
         );
     }
@@ -110,14 +114,14 @@ fn thin(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     points.chunks(points.len().div_ceil(MAX_POINTS).max(1)).map(mean).collect()
 }
 
-/// A value over training steps.
-pub(super) fn curve(name: &str, points: &[(f64, f64)]) -> String {
+/// A value, counted in `unit`, over training steps.
+pub(super) fn curve(name: &str, unit: &str, points: &[(f64, f64)]) -> String {
     let finite: Vec<(f64, f64)> = points.iter().copied().filter(|(x, y)| x.is_finite() && y.is_finite()).collect();
     let points = thin(&finite);
     let (left, right, top, bottom) = EDGES;
     let x = Axis::over(finite.iter().map(|p| p.0), false, left, right);
     let y = Axis::over(points.iter().map(|p| p.1), false, bottom, top + 20.0);
-    let mut inside = frame(&x, &y, "step", name) + &path("s1", points.iter().map(|p| (x.at(p.0), y.at(p.1))));
+    let mut inside = frame(&x, &y, "training step", unit) + &path("s1", points.iter().map(|p| (x.at(p.0), y.at(p.1))));
     if let [(step, value)] = points[..] {
         let _ = write!(inside, "<circle class=\"dot s1\" cx=\"{:.1}\" cy=\"{:.1}\" r=\"3\"/>", x.at(step), y.at(value));
     }
@@ -147,7 +151,7 @@ pub(super) fn pairs_per_query(before: &[u64], after: &[u64], per_query: Option<u
     let x = Axis::over(all().map(|p| p.0), true, left, right);
     let y = Axis::over(all().map(|p| p.1), true, bottom, top + 20.0);
     let place = |points: &[(f64, f64)]| points.iter().map(|p| (x.at(p.0), y.at(p.1))).collect::<Vec<_>>();
-    let mut inside = frame(&x, &y, "queries, most frequent first", "pairs");
+    let mut inside = frame(&x, &y, "rank of the query, most frequent first", "pairs");
     inside += &path("s2", place(&before).into_iter());
     inside += &path("s1", place(&after).into_iter());
     if let Some(cap) = per_query.map(|cap| cap as f64).filter(|cap| (y.low..=y.high).contains(cap)) {
@@ -202,25 +206,6 @@ pub(super) fn accuracies(rows: &[Accuracy]) -> String {
     figure("accuracy", height, &inside)
 }
 
-/// Which class was taken for which, as shades: rows are the truth, columns the answer.
-pub(super) fn confusion(confusion: &Confusion) -> String {
-    let n = confusion.classes.len().max(1) as f64;
-    let cell = WIDTH / n;
-    let mut inside = format!("<rect class=\"plain\" width=\"{WIDTH}\" height=\"{WIDTH}\"/>");
-    for (truth, row) in confusion.counts.iter().enumerate() {
-        let total = row.iter().sum::<u64>().max(1) as f64;
-        for (answer, &hits) in row.iter().enumerate().filter(|&(_, &hits)| hits > 0) {
-            let class = if truth == answer { "s1" } else { "s2" };
-            let (x, y, shade) = (answer as f64 * cell, truth as f64 * cell, (hits as f64 / total).sqrt());
-            let _ = write!(
-                inside,
-                "<rect class=\"bar {class}\" x=\"{x:.2}\" y=\"{y:.2}\" width=\"{cell:.2}\" height=\"{cell:.2}\" opacity=\"{shade:.2}\"/>"
-            );
-        }
-    }
-    figure("confusion", WIDTH, &inside)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -240,14 +225,14 @@ mod tests {
     fn odd_values_give_no_odd_figures() {
         let odd = [(0.0, f64::NAN), (1.0, f64::INFINITY)];
         for points in [&odd[..], &[], &[(3.0, 2.0)], &[(0.0, 1.0), (1.0, 1.0)]] {
-            let svg = curve("loss", points);
+            let svg = curve("loss", "nats", points);
             assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
         }
         for counts in [&[][..], &[0, 0], &[1], &[7, 7, 7]] {
             let svg = pairs_per_query(counts, &[], Some(0));
             assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
         }
-        assert!(curve("<b>", &[]).contains("&lt;b&gt;"));
+        assert!(curve("<b>", "", &[]).contains("&lt;b&gt;"));
     }
 
     #[test]

@@ -33,8 +33,9 @@ enum Kind {
 pub fn run(flags: &cli::Verify) -> Result<(), Failure> {
     let targets = targets(&flags.folders)?;
     let progress = Progress::start("verify", Unit::Bytes);
-    progress.meter.set_total(targets.iter().map(|(_, folder)| bytes_below(folder)).sum());
-    let findings = check(&targets, &progress.meter);
+    let meter = progress.meter.clone();
+    meter.set_total(targets.iter().map(|(_, folder)| bytes_below(folder)).sum());
+    let findings = check(&targets, &meter);
     drop(progress);
     eprintln!("checked {} files in {} folders: {}", findings.files(), targets.len(), findings.verdict());
     match findings.damaged() {
@@ -43,7 +44,7 @@ pub fn run(flags: &cli::Verify) -> Result<(), Failure> {
     }
 }
 
-fn check(targets: &[(Kind, PathBuf)], meter: &Meter) -> Findings {
+fn check<'a>(targets: &[(Kind, PathBuf)], meter: &'a Meter) -> Findings<'a> {
     let mut findings = Findings::new(meter);
     for (kind, folder) in targets {
         match kind {
