@@ -142,7 +142,7 @@ pub fn check_sum(path: &Path, meter: impl Fn(u64)) -> Result<bool, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Reason, PairId, TableReader, TableWriter};
+    use crate::{PairId, Reason, TableReader, TableWriter};
 
     fn table(path: &Path, rows: u32) {
         let row = |i: u32| Reason {

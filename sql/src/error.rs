@@ -108,7 +108,9 @@ pub enum Error {
         source: shards::Error,
     },
     /// A statement that would change something, or nothing SQL knows.
-    #[error("{word:?} is refused{near}: only select, with, values, show tables, describe and explain are answered, since nothing is changed from here")]
+    #[error(
+        "{word:?} is refused{near}: only select, with, values, show tables, describe and explain are answered, since nothing is changed from here"
+    )]
     ReadOnly {
         /// The statement's first word.
         word: String,

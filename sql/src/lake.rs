@@ -125,7 +125,8 @@ impl Lake {
         let names: Vec<&str> = schema.iter_names().map(PlSmallStr::as_str).collect();
         let types: Vec<String> = schema.iter_values().map(ToString::to_string).collect();
         let meanings: Vec<String> = names.iter().map(|column| meaning(found.name, column)).collect();
-        let columns = vec![Column::new("column".into(), &names), Column::new("type".into(), types), Column::new("meaning".into(), meanings)];
+        let columns =
+            vec![Column::new("column".into(), &names), Column::new("type".into(), types), Column::new("meaning".into(), meanings)];
         DataFrame::new(names.len(), columns).map_err(|error| Error::Statement { why: error.to_string() })
     }
 
@@ -348,7 +349,10 @@ mod tests {
         assert!(lake.query("explain select * from pairs").expect("answered").height() > 0);
         assert!(lake.query("values (1), (2)").is_ok() && lake.query("(select 1)").is_ok());
         assert!(csv(&lake, "show tables").contains("candidates,"));
-        assert_eq!(csv(&lake, "describe table counters"), "column,type,meaning\nquery_id,u32,the query's number\nseen,i64,\"distinct pairs seen that match it, fetched or not: the n_q of the cap\"\n");
+        assert_eq!(
+            csv(&lake, "describe table counters"),
+            "column,type,meaning\nquery_id,u32,the query's number\nseen,i64,\"distinct pairs seen that match it, fetched or not: the n_q of the cap\"\n"
+        );
         assert!(refused(&lake, "select 1; select 2").contains("found 2"));
     }
 

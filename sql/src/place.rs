@@ -1,9 +1,9 @@
 //! Where in a statement a mistake stands: a line, a column and a word that people can look at.
 
+use crate::Error;
 use crate::near::near;
 use crate::statement::{Token, Tokens};
 use crate::vocabulary::KEYWORDS;
-use crate::Error;
 
 /// The offset of the mistake that `error` speaks of, if the statement shows it.
 pub(crate) fn of(statement: &str, error: &Error) -> Option<usize> {

@@ -64,7 +64,12 @@ impl Lake {
     }
 
     fn type_in(&self, format: Format, out: &mut impl Write) -> Result<(), Error> {
-        let config = Config::builder().auto_add_history(false).completion_type(CompletionType::List).max_history_size(HISTORY).map_err(Error::Terminal)?.build();
+        let config = Config::builder()
+            .auto_add_history(false)
+            .completion_type(CompletionType::List)
+            .max_history_size(HISTORY)
+            .map_err(Error::Terminal)?
+            .build();
         let mut editor: Editor<Names, DefaultHistory> = Editor::with_config(config).map_err(Error::Terminal)?;
         editor.set_helper(Some(Names::of(self)));
         let history = history_file();

@@ -227,7 +227,10 @@ fn show_duplicates(pool: &[PathBuf], mut wanted: Vec<Copied>) -> Result<Vec<Dupl
         }
     }
     let of = |id: &PairId| shown.get(id).cloned().flatten();
-    Ok(wanted.iter().filter_map(|copied| Some(DuplicatePair { kept: of(&copied.kept)?, copy: of(&copied.copy)?, reason: copied.reason.clone() })).collect())
+    Ok(wanted
+        .iter()
+        .filter_map(|copied| Some(DuplicatePair { kept: of(&copied.kept)?, copy: of(&copied.copy)?, reason: copied.reason.clone() }))
+        .collect())
 }
 
 /// Turns counts into what the page shows.
@@ -256,11 +259,17 @@ fn fill(data: &mut ReportData, counts: Counts, pages: u64, queries: &Path) -> Re
     let mut top: Vec<(u32, u64)> = counts.before.iter().map(|(&query, &n)| (query, n)).collect();
     top.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
     let texts = if queries.exists() { texts(queries, &top[..top.len().min(LISTED)])? } else { HashMap::new() };
-    let listed = top.iter().take(LISTED).filter_map(|(query, n)| Some((texts.get(query)?.clone(), *n, counts.after.get(query).copied().unwrap_or(0))));
+    let listed = top
+        .iter()
+        .take(LISTED)
+        .filter_map(|(query, n)| Some((texts.get(query)?.clone(), *n, counts.after.get(query).copied().unwrap_or(0))));
     data.top_queries = listed.collect();
     data.pairs_before = counts.before.into_values().collect();
     data.pairs_after = counts.after.into_values().collect();
-    data.headline.extend([("pairs seen", seen), ("pairs kept", counts.kept), ("samples", counts.samples)].map(|(name, n)| (name.to_string(), super::html::count(n))));
+    data.headline.extend(
+        [("pairs seen", seen), ("pairs kept", counts.kept), ("samples", counts.samples)]
+            .map(|(name, n)| (name.to_string(), super::html::count(n))),
+    );
     Ok(())
 }
 
@@ -279,7 +288,8 @@ fn settings(data: &mut ReportData, corpus: &Path, selection: &Path) -> Result<()
     if let Some(meta) = Meta::read(corpus, "corpus")? {
         data.per_query = meta.properties.get("per_query").and_then(|value| value.as_u64());
         for name in ["seed", "per_query", "image_size", "resize_mode"] {
-            data.facts.extend(value(&meta, name).map(|text| (format!("corpus {}", name.replace('_', " ")), text.trim_matches('"').to_string())));
+            data.facts
+                .extend(value(&meta, name).map(|text| (format!("corpus {}", name.replace('_', " ")), text.trim_matches('"').to_string())));
         }
     }
     if let Some(meta) = Meta::read(selection, "selection")? {

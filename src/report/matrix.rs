@@ -27,7 +27,8 @@ pub(super) fn matrix(confusion: &Confusion) -> String {
     for (at, name) in names.iter().enumerate() {
         let middle = (at as f64 + 0.5) * CELL;
         let _ = write!(out, "<text class=\"end\" x=\"{:.1}\" y=\"{:.1}\">{}</text>", left - 6.0, top + middle + 4.5, escape(name));
-        let _ = write!(out, "<text transform=\"translate({:.1} {:.1}) rotate(-45)\">{}</text>", left + middle - 2.0, top - 6.0, escape(name));
+        let _ =
+            write!(out, "<text transform=\"translate({:.1} {:.1}) rotate(-45)\">{}</text>", left + middle - 2.0, top - 6.0, escape(name));
     }
     for (truth, row) in confusion.counts.iter().enumerate().take(names.len()) {
         let total = row.iter().sum::<u64>();
@@ -38,8 +39,15 @@ pub(super) fn matrix(confusion: &Confusion) -> String {
             let side = CELL - 2.0;
             let _ = write!(out, "<rect class=\"plain\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{side}\" height=\"{side}\"/>");
             if hits > 0 {
-                let _ = write!(out, "<rect class=\"bar {class}\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{side}\" height=\"{side}\" opacity=\"{:.2}\"><title>{} shown, {} answered: {} of {}</title></rect>",
-                    0.08 + 0.92 * share, escape(&confusion.classes[truth]), escape(&confusion.classes[answer]), count(hits), count(total));
+                let _ = write!(
+                    out,
+                    "<rect class=\"bar {class}\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{side}\" height=\"{side}\" opacity=\"{:.2}\"><title>{} shown, {} answered: {} of {}</title></rect>",
+                    0.08 + 0.92 * share,
+                    escape(&confusion.classes[truth]),
+                    escape(&confusion.classes[answer]),
+                    count(hits),
+                    count(total)
+                );
                 let ink = if share > DARK { "mid on" } else { "mid" };
                 let text = if share < 0.005 { "&lt;1".to_string() } else { format!("{:.0}", 100.0 * share) };
                 let _ = write!(out, "<text class=\"{ink}\" x=\"{:.1}\" y=\"{:.1}\">{text}</text>", x + side / 2.0, y + side / 2.0 + 4.5);

@@ -42,7 +42,11 @@ pub fn render(data: &ReportData) -> String {
     out.push_str(&queries(data));
     out.push_str(&duplicates(data));
     out.push_str(&curves(data));
-    out.push_str(&predictions("What the model says", "test pictures, evenly spaced over the test set, with the classes found most probable", &data.predictions));
+    out.push_str(&predictions(
+        "What the model says",
+        "test pictures, evenly spaced over the test set, with the classes found most probable",
+        &data.predictions,
+    ));
     out.push_str(&predictions("Surest mistakes", "the wrong answers of highest probability", &data.surest_mistakes));
     out.push_str(&confusion(data));
     out.push_str("<div class=\"columns\">\n");
@@ -84,12 +88,28 @@ fn bars<'a>(title: &str, note: &str, rows: impl Iterator<Item = (&'a str, f64, S
     section(title, note, &if table.is_empty() { table } else { format!("<table class=\"bars\">\n{table}</table>\n") })
 }
 
+/// Accuracies as bars with their intervals and the level of guessing; the words wrap where a figure's could not.
 fn accuracy(data: &ReportData) -> String {
-    if data.accuracies.is_empty() {
-        return String::new();
-    }
-    let legend = "<p class=\"legend\"><span><i class=\"s1\"></i>right answers, with the 95 % interval</span><span><i class=\"s2\"></i>guessing</span></p>";
-    section("Accuracy", "zero-shot, top-1", &(plot::accuracies(&data.accuracies) + legend))
+    let row = |row: &super::Accuracy| {
+        let (low, share, high) = row.interval();
+        let wide = |share: f64| 100.0 * share.clamp(0.0, 1.0);
+        format!(
+            "<div class=\"measure\"><p>{} <b>{}</b> <span>of {}, 95 % interval {} to {}</span></p>\
+             <div class=\"scale\"><i class=\"s1\" style=\"width:{:.1}%\"></i><u style=\"left:{:.1}%;width:{:.1}%\"></u><s style=\"left:{:.1}%\"></s></div></div>\n",
+            escape(&row.name),
+            percent(share),
+            count(row.n),
+            percent(low),
+            percent(high),
+            wide(share),
+            wide(low),
+            wide(high - low),
+            wide(row.chance)
+        )
+    };
+    let rows: String = data.accuracies.iter().map(row).collect();
+    let legend = "<p class=\"ends\"><span>0 %</span><span>50 %</span><span>100 %</span></p>\n<p class=\"legend\"><span><i class=\"s1\"></i>right answers, with their interval</span><span><i class=\"s2\"></i>guessing</span></p>";
+    section("Accuracy", "zero-shot", &if rows.is_empty() { rows } else { rows + legend })
 }
 
 fn pairs(data: &ReportData) -> String {
@@ -105,7 +125,13 @@ fn pairs(data: &ReportData) -> String {
 fn hosts(hosts: &[HostTally]) -> String {
     let row = |tally: &HostTally| {
         let share = tally.refused as f64 / tally.seen.max(1) as f64;
-        let reasons = tally.reasons.iter().take(REASONS).map(|(reason, n)| format!("{} {}", escape(reason), count(*n))).collect::<Vec<_>>().join(", ");
+        let reasons = tally
+            .reasons
+            .iter()
+            .take(REASONS)
+            .map(|(reason, n)| format!("{} {}", escape(reason), count(*n)))
+            .collect::<Vec<_>>()
+            .join(", ");
         let more = if tally.reasons.len() > REASONS { ", ..." } else { "" };
         format!(
             "<tr><th>{}</th><td class=\"track\"><i class=\"s2\" style=\"width:{:.1}%\"></i></td><td class=\"number\">{} of {}</td><td class=\"words\">{reasons}{more}</td></tr>\n",
@@ -116,7 +142,11 @@ fn hosts(hosts: &[HostTally]) -> String {
         )
     };
     let rows: String = hosts.iter().map(row).collect();
-    section("Refused, by host", "pairs refused of those seen, and why", &if rows.is_empty() { rows } else { format!("<table class=\"bars hosts\">\n{rows}</table>\n") })
+    section(
+        "Refused, by host",
+        "pairs refused of those seen, and why",
+        &if rows.is_empty() { rows } else { format!("<table class=\"bars hosts\">\n{rows}</table>\n") },
+    )
 }
 
 /// The queries with most pairs.
@@ -125,7 +155,9 @@ fn queries(data: &ReportData) -> String {
         format!("<tr><td>{}</td><td class=\"number\">{}</td><td class=\"number\">{}</td></tr>", escape(text), count(*before), count(*after))
     };
     let rows: String = data.top_queries.iter().map(row).collect();
-    let table = format!("<div class=\"scroll\"><table class=\"plain narrow\"><tr><th>query</th><th class=\"number\">pairs seen</th><th class=\"number\">pairs kept</th></tr>{rows}</table></div>\n");
+    let table = format!(
+        "<div class=\"scroll\"><table class=\"plain narrow\"><tr><th>query</th><th class=\"number\">pairs seen</th><th class=\"number\">pairs kept</th></tr>{rows}</table></div>\n"
+    );
     section("Most frequent queries", "", &if rows.is_empty() { rows } else { table })
 }
 
@@ -161,20 +193,36 @@ fn predictions(title: &str, note: &str, predictions: &[Prediction]) -> String {
 
 fn confusion(data: &ReportData) -> String {
     let figure = |confusion: &super::Confusion| {
-        format!("<figure><figcaption><b>{}</b></figcaption><div class=\"scroll\">{}</div></figure>\n", escape(&confusion.title), matrix::matrix(confusion))
+        format!(
+            "<figure><figcaption><b>{}</b></figcaption><div class=\"scroll\">{}</div></figure>\n",
+            escape(&confusion.title),
+            matrix::matrix(confusion)
+        )
     };
     let figures: String = data.confusions.iter().map(figure).collect();
     let row = |(truth, answer, n, total): &(String, String, u64, u64)| {
-        format!("<tr><td>{}</td><td>{}</td><td class=\"number\">{} of {}</td></tr>", escape(truth), escape(answer), count(*n), count(*total))
+        format!(
+            "<tr><td>{}</td><td>{}</td><td class=\"number\">{} of {}</td></tr>",
+            escape(truth),
+            escape(answer),
+            count(*n),
+            count(*total)
+        )
     };
     let rows: String = data.mistakes.iter().map(row).collect();
     let table = if rows.is_empty() {
         rows
     } else {
-        format!("<figure><figcaption><b>Most frequent mistakes</b></figcaption><div class=\"scroll\"><table class=\"plain\"><tr><th>shown</th><th>answered</th><th class=\"number\">times</th></tr>{rows}</table></div></figure>\n")
+        format!(
+            "<figure><figcaption><b>Most frequent mistakes</b></figcaption><div class=\"scroll\"><table class=\"plain\"><tr><th>shown</th><th>answered</th><th class=\"number\">times</th></tr>{rows}</table></div></figure>\n"
+        )
     };
     let inside = figures + &table;
-    section("Confusion", "per cent of each row; right answers lie on the diagonal", &if inside.is_empty() { inside } else { format!("<div class=\"matrices\">{inside}</div>\n") })
+    section(
+        "Confusion",
+        "per cent of each row; right answers lie on the diagonal",
+        &if inside.is_empty() { inside } else { format!("<div class=\"matrices\">{inside}</div>\n") },
+    )
 }
 
 fn duplicates(data: &ReportData) -> String {
@@ -191,7 +239,11 @@ fn duplicates(data: &ReportData) -> String {
         format!("<figure class=\"twins\"><div>{kept}{copy}</div><figcaption>{}</figcaption></figure>\n", escape(&pair.reason))
     };
     let pairs: String = data.duplicates.iter().map(pair).collect();
-    section("Copies found", "the picture kept, and the one refused as its copy", &if pairs.is_empty() { pairs } else { format!("<div class=\"cards wide\">{pairs}</div>\n") })
+    section(
+        "Copies found",
+        "the picture kept, and the one refused as its copy",
+        &if pairs.is_empty() { pairs } else { format!("<div class=\"cards wide\">{pairs}</div>\n") },
+    )
 }
 
 fn missing(data: &ReportData) -> String {
@@ -218,7 +270,8 @@ mod tests {
     fn full() -> ReportData {
         let evil = || "<script>alert('x')</script> & \"co\" <img src=http://x>".to_string();
         let shown = |image: &[u8]| Shown { image: image.to_vec(), caption: evil(), url: evil() };
-        let prediction = || Prediction { image: b"\xff\xd8x".to_vec(), truth: evil(), top: vec![(evil(), 0.9), ("b".to_string(), f64::NAN)] };
+        let prediction =
+            || Prediction { image: b"\xff\xd8x".to_vec(), truth: evil(), top: vec![(evil(), 0.9), ("b".to_string(), f64::NAN)] };
         ReportData {
             title: evil(),
             summary: evil(),
@@ -259,7 +312,26 @@ mod tests {
     #[test]
     fn tags_are_closed() {
         let page = render(&full());
-        for tag in ["section", "div", "ul", "b", "p", "span", "figcaption", "table", "svg", "figure", "ol", "li", "tr", "td", "th", "dl", "pre", "text"] {
+        for tag in [
+            "section",
+            "div",
+            "ul",
+            "b",
+            "p",
+            "span",
+            "figcaption",
+            "table",
+            "svg",
+            "figure",
+            "ol",
+            "li",
+            "tr",
+            "td",
+            "th",
+            "dl",
+            "pre",
+            "text",
+        ] {
             let opened = page.matches(&format!("<{tag}>")).count() + page.matches(&format!("<{tag} ")).count();
             assert_eq!(opened, page.matches(&format!("</{tag}>")).count(), "{tag}");
         }

@@ -1,9 +1,8 @@
-//! Figures as inline SVG: curves, pairs per query on log axes, accuracies with intervals.
+//! Figures as inline SVG: curves, and pairs per query on log axes.
 //!
 //! Colours come from the page's style sheet (classes `s1`, `s2`, `grid`, `soft`), so figures follow dark, light and print.
 
-use super::html::{count, escape, number, percent, short};
-use super::Accuracy;
+use super::html::{escape, number, short};
 use std::fmt::Write;
 
 /// Sides of a figure in SVG units; a narrow phone shows a unit as 0.8 pixels, so text has 13 units.
@@ -38,7 +37,9 @@ impl Axis {
                 high *= 10.0;
             }
         } else if low == high {
-            (low, high) = (low - 0.5, high + 0.5);
+            // A tenth of the value to both sides; around 0 a half.
+            let pad = if low == 0.0 { 0.5 } else { low.abs() / 10.0 };
+            (low, high) = (low - pad, high + pad);
         }
         Axis { low, high, log, from, to }
     }
@@ -65,12 +66,25 @@ impl Axis {
     }
 }
 
+/// The labels of ticks: with as many decimals as tell neighbours apart.
+fn labels(axis: &Axis, ticks: &[f64]) -> Vec<String> {
+    let step = ticks.windows(2).map(|pair| pair[1] - pair[0]).fold(f64::INFINITY, f64::min);
+    let largest = ticks.iter().fold(0.0, |largest: f64, tick| largest.max(tick.abs()));
+    if axis.log || !step.is_finite() || largest >= 1e4 || step < 1e-4 {
+        return ticks.iter().map(|&tick| short(tick)).collect();
+    }
+    let decimals = (-step.log10().floor()).max(0.0) as usize;
+    // A sum of steps that should be 0 is nearly so.
+    ticks.iter().map(|&tick| format!("{:.decimals$}", if tick.abs() < step / 1e6 { 0.0 } else { tick })).collect()
+}
+
 /// Grid, tick labels and names of both axes.
 fn frame(x: &Axis, y: &Axis, x_name: &str, y_name: &str) -> String {
     let (left, right, top, bottom) = EDGES;
     let mut out = String::new();
-    for value in y.ticks() {
-        let (at, label) = (y.at(value), short(value));
+    let ticks = y.ticks();
+    for (&value, label) in ticks.iter().zip(labels(y, &ticks)) {
+        let at = y.at(value);
         let _ = write!(
             out,
             "<path class=\"grid\" d=\"M{left} {at:.1}H{right}\"/><text x=\"{}\" y=\"{:.1}\" class=\"end\">{label}</text>",
@@ -78,8 +92,9 @@ fn frame(x: &Axis, y: &Axis, x_name: &str, y_name: &str) -> String {
             at + 4.0
         );
     }
-    for value in x.ticks() {
-        let (at, label) = (x.at(value), short(value));
+    let ticks = x.ticks();
+    for (&value, label) in ticks.iter().zip(labels(x, &ticks)) {
+        let at = x.at(value);
         // A label in the middle of the last line would stick out of the figure.
         let anchor = if right - at < 12.0 { "end" } else { "mid" };
         let _ = write!(
@@ -119,7 +134,7 @@ pub(super) fn curve(name: &str, unit: &str, points: &[(f64, f64)]) -> String {
     let finite: Vec<(f64, f64)> = points.iter().copied().filter(|(x, y)| x.is_finite() && y.is_finite()).collect();
     let points = thin(&finite);
     let (left, right, top, bottom) = EDGES;
-    let x = Axis::over(finite.iter().map(|p| p.0), false, left, right);
+    let x = Axis::over(finite.iter().map(|p| p.0).chain([0.0]), false, left, right);
     let y = Axis::over(points.iter().map(|p| p.1), false, bottom, top + 20.0);
     let mut inside = frame(&x, &y, "training step", unit) + &path("s1", points.iter().map(|p| (x.at(p.0), y.at(p.1))));
     if let [(step, value)] = points[..] {
@@ -162,50 +177,6 @@ pub(super) fn pairs_per_query(before: &[u64], after: &[u64], per_query: Option<u
     figure("pairs per query", HEIGHT, &inside)
 }
 
-/// Accuracies with their intervals and the level of guessing.
-pub(super) fn accuracies(rows: &[Accuracy]) -> String {
-    const ROW: f64 = 56.0;
-    let x = Axis { low: 0.0, high: 1.0, log: false, from: 8.0, to: WIDTH - 12.0 };
-    let height = ROW * rows.len() as f64 + 26.0;
-    let mut inside = String::new();
-    for share in [0.0, 0.2, 0.4, 0.6, 0.8, 1.0] {
-        let (at, anchor) = (
-            x.at(share),
-            if share == 0.0 {
-                ""
-            } else if share == 1.0 {
-                "end"
-            } else {
-                "mid"
-            },
-        );
-        let _ = write!(inside, "<path class=\"grid\" d=\"M{at:.1} 4V{}\"/>", height - 22.0);
-        let _ = write!(inside, "<text x=\"{at:.1}\" y=\"{}\" class=\"{anchor}\">{:.0} %</text>", height - 6.0, 100.0 * share);
-    }
-    for (at, row) in rows.iter().enumerate() {
-        let (low, share, high) = row.interval();
-        let y = ROW * at as f64;
-        let words = format!("{}: {} of {} ({} to {})", row.name, percent(share), count(row.n), percent(low), percent(high));
-        let _ = write!(inside, "<text x=\"8\" y=\"{:.1}\">{}</text>", y + 18.0, escape(&words));
-        let _ = write!(
-            inside,
-            "<rect class=\"bar s1\" x=\"8\" y=\"{:.1}\" width=\"{:.1}\" height=\"16\" rx=\"2\"/>",
-            y + 26.0,
-            x.at(share) - 8.0
-        );
-        let middle = y + 34.0;
-        let _ = write!(
-            inside,
-            "<path class=\"line ink\" d=\"M{0:.1} {middle:.1}H{1:.1}M{0:.1} {2:.1}v10M{1:.1} {2:.1}v10\"/>",
-            x.at(low),
-            x.at(high),
-            middle - 5.0
-        );
-        let _ = write!(inside, "<path class=\"line s2\" d=\"M{:.1} {:.1}v24\"/>", x.at(row.chance.clamp(0.0, 1.0)), y + 22.0);
-    }
-    figure("accuracy", height, &inside)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -218,6 +189,16 @@ mod tests {
         for (low, high) in [(0.03, 0.07), (-5.0, 1234.0), (4.55, 4.56)] {
             let ticks = axis(low, high, false).ticks();
             assert!((2..=7).contains(&ticks.len()) && ticks.iter().all(|t| (low..=high * 1.0001).contains(t)), "{ticks:?}");
+        }
+    }
+
+    #[test]
+    fn neighbours_have_different_labels() {
+        for (low, high) in [(284.1, 285.3), (0.0, 0.003), (9.8, 10.6), (0.0, 12_345.0), (-0.4, 0.4), (0.0, 5e-7)] {
+            let axis = Axis { low, high, log: false, from: 0.0, to: 1.0 };
+            let shown = labels(&axis, &axis.ticks());
+            assert!(shown.windows(2).all(|pair| pair[0] != pair[1]), "{shown:?}");
+            assert!(shown.iter().all(|label| label.len() <= 7 && label != "-0.0"), "{shown:?}");
         }
     }
 

@@ -71,7 +71,10 @@ pub(super) fn gather(data: &mut ReportData, run: &Path, manifests: &[PathBuf], c
         data.accuracies.push(Accuracy { name: format!("{file}, {name}"), correct, n, chance: chance(eval, 1.0) });
     }
     if let Some(first) = data.accuracies.first() {
-        data.headline.push((format!("top-1 among {} classes", eval.per_class.len()), super::html::percent(first.correct as f64 / first.n.max(1) as f64)));
+        data.headline.push((
+            format!("top-1 among {} classes", eval.per_class.len()),
+            super::html::percent(first.correct as f64 / first.n.max(1) as f64),
+        ));
     }
     confusions(data, eval);
     data.facts.push(("prompts".to_string(), eval.templates.join(" | ")));
@@ -99,7 +102,7 @@ fn curves(metrics: &[Metrics]) -> Vec<Curve> {
     vec![
         curve("Loss", "nats", |row| row.loss),
         curve("Logit scale", "factor on similarities", |row| row.scale),
-        curve("Learning rate", "per step", |row| row.lr),
+        curve("Learning rate", "factor on the step", |row| row.lr),
         curve("Waiting for data", "% of time", |row| 100.0 * row.data_wait),
         curve("Speed", "samples per second", |row| row.samples_per_second),
         curve("Gradient", "length over all weights", |row| row.grad_norm),
@@ -154,7 +157,8 @@ fn words(text: &str) -> Vec<String> {
 
 /// Classes whose name stands in a training caption, word for word, and those whose does not.
 fn by_captions(eval: &ZeroShotResult, manifests: &[PathBuf]) -> Result<Classes, Failure> {
-    let names: Vec<(String, usize)> = eval.per_class.iter().map(|class| words(&class.name)).map(|words| (words.join(" "), words.len())).collect();
+    let names: Vec<(String, usize)> =
+        eval.per_class.iter().map(|class| words(&class.name)).map(|words| (words.join(" "), words.len())).collect();
     let lengths: BTreeSet<usize> = names.iter().map(|(_, length)| *length).filter(|&length| length > 0).collect();
     let wanted: HashSet<&str> = names.iter().map(|(name, _)| name.as_str()).collect();
     let mut seen: HashSet<String> = HashSet::new();
@@ -243,7 +247,8 @@ fn pictures(data: &mut ReportData, eval: &ZeroShotResult, manifests: &[PathBuf])
     let step = (all.len() / EXAMPLES).max(1);
     let even: Vec<usize> = (0..all.len()).step_by(step).take(EXAMPLES).collect();
     let probability = |at: usize| all[at].top.first().map_or(0.0, |(_, share)| *share);
-    let mut wrong: Vec<usize> = (0..all.len()).filter(|&at| all[at].top.first().is_some_and(|(class, _)| *class != all[at].label)).collect();
+    let mut wrong: Vec<usize> =
+        (0..all.len()).filter(|&at| all[at].top.first().is_some_and(|(class, _)| *class != all[at].label)).collect();
     wrong.sort_by(|&a, &b| probability(b).total_cmp(&probability(a)).then(a.cmp(&b)));
     wrong.truncate(SUREST);
     let wanted: HashMap<&str, u32> = even.iter().chain(&wrong).map(|&at| (all[at].sample_key.as_str(), all[at].label)).collect();
@@ -286,7 +291,10 @@ mod tests {
         let counts = vec![vec![5, 2, 1, 0], vec![0, 8, 0, 0], vec![0, 0, 8, 0], vec![0, 3, 0, 5]];
         let found = by_word(&names, &counts);
         assert_eq!(found.len(), 2);
-        assert_eq!((found[0].classes.clone(), found[0].counts.clone()), (vec!["blue".into(), "red".into()], vec![vec![13, 3], vec![1, 15]]));
+        assert_eq!(
+            (found[0].classes.clone(), found[0].counts.clone()),
+            (vec!["blue".into(), "red".into()], vec![vec![13, 3], vec![1, 15]])
+        );
         assert_eq!(found[1].counts.iter().flatten().sum::<u64>(), 32);
         assert!(by_word(&["a b", "c"], &[vec![1, 0], vec![0, 1]]).is_empty());
     }

@@ -95,7 +95,15 @@ pub(super) fn check(findings: &mut Findings, path: &Path, claims: &[Claim], ours
 }
 
 /// Compares a member with its row.
-fn agree(findings: &mut Findings, path: &Path, claim: &Claim, (part, length): (Part, u64), (name, bytes): (&str, &[u8]), ours: bool, advice: &str) {
+fn agree(
+    findings: &mut Findings,
+    path: &Path,
+    claim: &Claim,
+    (part, length): (Part, u64),
+    (name, bytes): (&str, &[u8]),
+    ours: bool,
+    advice: &str,
+) {
     let row = format!("row {} ({})", claim.row, claim.key);
     if length != bytes.len() as u64 {
         return findings.damage(path, format!("{row} says that {name} has {length} bytes, it has {}", bytes.len()), advice);

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 const COPY: &str = "put back a copy of it";
-const SEGMENT: &str = "put back a copy; without one, `shard` leaves damaged pictures out, and `crawl` into a new corpus fetches them again";
+const SEGMENT: &str = "put back a copy of it; without one, only a crawl into a new corpus fetches these pictures again";
 
 /// Checks the corpus in `folder`.
 pub(super) fn check(findings: &mut Findings, folder: &Path) {
@@ -28,7 +28,11 @@ pub(super) fn check(findings: &mut Findings, folder: &Path) {
         leftovers(findings, folder, &held.iter().map(|segment| segment.id).collect());
     }
     for path in entries(&folder.join("plans")).iter().filter(|path| path.extension().is_some_and(|end| end == "parquet")) {
-        findings.table::<Candidate>(path, "remove it and its source's open jobs are planned anew in a new corpus; else put back a copy", |_, _, _| ());
+        findings.table::<Candidate>(
+            path,
+            "remove it and its source's open jobs are planned anew in a new corpus; else put back a copy",
+            |_, _, _| (),
+        );
     }
     for path in entries(&folder.join("selection")).iter().filter(|path| path.is_dir() && !is_part(path)) {
         manifest::selection(findings, path);
@@ -45,7 +49,9 @@ fn catalogue(findings: &mut Findings, path: &Path) -> Option<Vec<SegmentHeld>> {
     let read = Catalogue::open_read_only(path).and_then(|catalogue| Ok((catalogue.damage()?, catalogue.segments_held()?)));
     match read {
         Ok((damage, held)) => {
-            damage.iter().for_each(|line| findings.damage(path, line, "put back a copy, or save what is left with `sqlite3 FILE .recover`"));
+            damage
+                .iter()
+                .for_each(|line| findings.damage(path, line, "put back a copy, or save what is left with `sqlite3 FILE .recover`"));
             Some(held)
         }
         Err(error) => {

@@ -76,7 +76,9 @@ impl<'a> Findings<'a> {
         }
         match check_sum(path, |bytes| self.meter.add(bytes)) {
             Ok(true) => {}
-            Ok(false) => self.remark(path, "carries no sum of its bytes (an older version or another program wrote it), so only its form is checked"),
+            Ok(false) => {
+                self.remark(path, "carries no sum of its bytes (an older version or another program wrote it), so only its form is checked")
+            }
             Err(error) => {
                 self.damage(path, words(&error), advice);
                 return None;

@@ -61,7 +61,8 @@ fn check<'a>(targets: &[(Kind, PathBuf)], meter: &'a Meter) -> Findings<'a> {
 /// The folders given, or the usual ones; a folder of folders gives those inside.
 fn targets(given: &[PathBuf]) -> Result<Vec<(Kind, PathBuf)>, Failure> {
     let usual = ["corpus", "corpus-shards", "runs"].map(PathBuf::from);
-    let folders: Vec<&PathBuf> = if given.is_empty() { usual.iter().filter(|folder| folder.is_dir()).collect() } else { given.iter().collect() };
+    let folders: Vec<&PathBuf> =
+        if given.is_empty() { usual.iter().filter(|folder| folder.is_dir()).collect() } else { given.iter().collect() };
     if folders.is_empty() {
         return Err(Failure::Usage("there is no corpus, corpus-shards or runs here: name the folders to check".to_string()));
     }
