@@ -264,12 +264,12 @@ pub enum TableFormat {
     Table,
     /// Comma-separated values with a header.
     Csv,
+    /// A Parquet file of one answer.
+    Parquet,
     /// JSON lines: one object a row.
     Json,
     /// The same as json.
     Jsonl,
-    /// A Parquet file of one answer.
-    Parquet,
 }
 
 /// Flags of `sql`.

@@ -14,8 +14,9 @@ use training::{DeviceChoice, Metrics};
 const PACE_SEGMENTS: usize = 20;
 /// A longer silence between two segments is a pause, not work.
 const PAUSE_MS: u64 = 15 * 60 * 1000;
-/// Outcomes that are decisions of the corpus or wishes of others, no failures.
-const NO_FAILURES: [&str; 5] = ["fetched", "unmatched", "full", "robots", "opt-out"];
+/// Outcomes that are failures of fetching, which another day may heal; the others are decisions of the corpus, wishes of hosts,
+/// or say what was not there to begin with.
+const FAILURES: [&str; 4] = ["http", "network", "image", "address"];
 
 /// Prints the state of every stage.
 ///
@@ -84,13 +85,13 @@ fn corpus(corpus: &Path) -> Result<Option<u64>, Failure> {
     if let Some(pace) = pace(&catalogue.segments_held()?, now_ms()) {
         line("", pace);
     }
-    let list = |wanted: fn(&str) -> bool| {
-        let named = status.outcomes.iter().filter(|(name, n)| *n > 0 && wanted(name.trim_start_matches("page:")));
+    let list = |failures: bool| {
+        let is_failure = |name: &str| FAILURES.contains(&name.strip_prefix("page:").unwrap_or(name));
+        let named = status.outcomes.iter().filter(|(name, n)| *n > 0 && is_failure(name) == failures);
         named.map(|(name, n)| format!("{name} {n}")).collect::<Vec<_>>().join(", ")
     };
-    let decided = list(|name| NO_FAILURES.contains(&name) || name == "image:no-caption");
+    let (decided, failed) = (list(false), list(true));
     line("", if decided.is_empty() { "nothing decided yet".to_string() } else { decided });
-    let failed = list(|name| !NO_FAILURES.contains(&name) && name != "image:no-caption");
     if !failed.is_empty() {
         line("failed", failed);
         line("", "a pair is decided once; to try failed ones again, take them into a list and crawl that into another corpus:".to_string());
@@ -212,9 +213,10 @@ fn run_lines(folder: &Path) {
 
 /// What is left of a training, and how long that takes at the pace so far.
 fn left(last: &Metrics, epochs: f64) -> String {
-    // The last step falls short of the last epoch by less than a batch.
     let share = last.epoch / epochs.max(f64::MIN_POSITIVE);
-    if share >= 0.99 {
+    // Whole batches only: the last step falls short of the last epoch by less than one.
+    let planned = if last.epoch > 0.0 { (epochs * last.step as f64 / last.epoch + 1e-6).floor() } else { f64::INFINITY };
+    if last.step as f64 >= planned {
         return format!("done in {}", duration(last.seconds as u64));
     }
     let rest = if last.epoch > 0.0 { (epochs - last.epoch) / last.epoch * last.seconds } else { 0.0 };
@@ -296,5 +298,8 @@ mod tests {
         };
         assert!(left(&last(1.0), 4.0).starts_with("25 % done, about 30 min left"), "{}", left(&last(1.0), 4.0));
         assert!(left(&last(4.0), 4.0).starts_with("done in 10 min"));
+        // Ten steps of 0.19 epochs: an eleventh would go beyond the second epoch.
+        assert!(left(&last(1.9), 2.0).starts_with("done"));
+        assert!(left(&last(0.0), 2.0).starts_with("0 % done"));
     }
 }

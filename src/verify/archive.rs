@@ -55,6 +55,8 @@ pub(super) fn check(findings: &mut Findings, path: &Path, claims: &[Claim], ours
         (_, Err(error)) => return findings.damage(path, error, advice),
     };
     let mut sums = true;
+    // Said after what rows miss, which is the graver half of the same disagreement.
+    let mut extra = Vec::new();
     for member in reader {
         let member = match member {
             Ok(member) => member,
@@ -79,7 +81,7 @@ pub(super) fn check(findings: &mut Findings, path: &Path, claims: &[Claim], ours
         }
         match waiting.remove(&member.extent.offset) {
             Some((at, part, length)) => agree(findings, path, &claims[at], (part, length), (&member.name, &bytes), ours, advice),
-            None if ours && !bytes.is_empty() => findings.damage(path, format!("{place} is in no row"), advice),
+            None if ours && !bytes.is_empty() => extra.push(place),
             None => {}
         }
     }
@@ -88,6 +90,9 @@ pub(super) fn check(findings: &mut Findings, path: &Path, claims: &[Claim], ours
     for (at, offset, length) in missing {
         let (row, key) = (claims[at].row, &claims[at].key);
         findings.damage(path, format!("row {row} ({key}) places {length} bytes at {offset}, where no member is"), advice);
+    }
+    for place in extra {
+        findings.damage(path, format!("{place} is in no row"), advice);
     }
     if ours && !sums {
         findings.remark(path, "some members carry no sum of their bytes (an older version wrote them), so flipped bytes in them go unseen");
