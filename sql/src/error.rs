@@ -67,14 +67,6 @@ pub enum Error {
         /// The system's answer.
         source: std::io::Error,
     },
-    /// An answer could not be written as a table or file.
-    #[error("cannot write the answer to {path}")]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        source: shards::Error,
-    },
     /// An answer could not be written as Parquet.
     #[error("cannot write the answer as Parquet: {why}")]
     Parquet {
@@ -105,7 +97,7 @@ pub enum Error {
         /// The file.
         path: PathBuf,
         /// Why not.
-        source: shards::Error,
+        source: Box<shards::Error>,
     },
     /// A statement that would change something, or nothing SQL knows.
     #[error(

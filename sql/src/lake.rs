@@ -25,7 +25,7 @@ pub struct Lake {
 }
 
 /// What is wrong with a statement, and at which byte of it, where that is known.
-pub(crate) type Mistake = (Error, Option<usize>);
+pub(crate) type Mistake = Box<(Error, Option<usize>)>;
 
 impl Lake {
     /// Looks at these folders. Tables of a folder that is not given, or of files that do not exist yet, have no rows.
@@ -70,16 +70,17 @@ impl Lake {
     /// `ReadOnly` for a statement that would change something, `NoTable` and `NoColumn` with the names that were likely
     /// meant, `Statement` for anything else the engine refuses, and the errors of files that cannot be read.
     pub fn query(&self, sql: &str) -> Result<DataFrame, Error> {
-        self.query_placed(sql).map_err(|(error, _)| error)
+        self.query_placed(sql).map_err(|mistake| mistake.0)
     }
 
     /// As [`Lake::query`]; a mistake comes with its offset in `sql`.
     pub(crate) fn query_placed(&self, sql: &str) -> Result<DataFrame, Mistake> {
-        let statement = only(sql).map_err(|error| (error, None))?;
+        let statement = only(sql).map_err(|error| Box::new((error, None)))?;
         let shift = statement.as_ptr() as usize - sql.as_ptr() as usize;
-        self.dispatch(statement).map_err(|(error, at)| {
-            let at = at.or_else(|| place::of(statement, &error));
-            (error, at.map(|at| at + shift))
+        self.dispatch(statement).map_err(|mut mistake| {
+            let at = mistake.1.or_else(|| place::of(statement, &mistake.0));
+            mistake.1 = at.map(|at| at + shift);
+            mistake
         })
     }
 
@@ -87,7 +88,7 @@ impl Lake {
         let refused = |word: String| {
             let near = near(&word, KEYWORDS.iter().copied().filter(|keyword| *keyword != word));
             let near = near.first().map(|keyword| format!(" (did you mean {keyword}?)")).unwrap_or_default();
-            Err((Error::ReadOnly { word, near }, None))
+            Err(Box::new((Error::ReadOnly { word, near }, None)))
         };
         let mut first = words(statement).map(str::to_lowercase);
         let word = first.next().unwrap_or_default();
@@ -97,9 +98,9 @@ impl Lake {
                 "select" | "with" | "values" | "from" => self.ask(statement),
                 other => refused(format!("explain {other}").trim().to_string()),
             },
-            "show" => self.tables().map_err(|error| (error, None)),
+            "show" => self.tables().map_err(|error| Box::new((error, None))),
             "describe" | "desc" => {
-                self.columns(words(statement).find(|word| !is_describe(word)).unwrap_or_default()).map_err(|error| (error, None))
+                self.columns(words(statement).find(|word| !is_describe(word)).unwrap_or_default()).map_err(|error| Box::new((error, None)))
             }
             _ => refused(first_shown(statement, word)),
         }
@@ -141,7 +142,7 @@ impl Lake {
     }
 
     fn ask(&self, statement: &str) -> Result<DataFrame, Mistake> {
-        let plain = |error| (error, None);
+        let plain = |error| Box::new((error, None));
         if let Some(name) = common_names(statement).into_iter().find(|name| find(name).is_ok()) {
             return Err(plain(Error::NameTaken { name: name.to_string() }));
         }
@@ -165,7 +166,7 @@ impl Lake {
         if let PolarsError::ComputeError(_) | PolarsError::IO { .. } = error
             && let Some(damage) = named.iter().find_map(|table| table.damage(&self.place))
         {
-            return (damage, None);
+            return Box::new((damage, None));
         }
         let message = shorten(&error.to_string());
         let message = message.as_str();
@@ -173,10 +174,10 @@ impl Lake {
             return syntax(message, statement, bound);
         }
         if let Some(name) = between(message, "relation '", "' was not found") {
-            return (find(name).err().unwrap_or_else(|| Error::Statement { why: message.to_string() }), None);
+            return Box::new((find(name).err().unwrap_or_else(|| Error::Statement { why: message.to_string() }), None));
         }
         if let Some(name) = missing_column(message) {
-            return (self.no_column(name, named), None);
+            return Box::new((self.no_column(name, named), None));
         }
         let why = match (between(message, "duplicate output name '", "'"), between(message, "unsupported function '", "'")) {
             (Some(name), _) => format!("two columns of the answer are called {name}, name one of them with as"),
@@ -186,7 +187,7 @@ impl Lake {
             },
             (None, None) => message.to_string(),
         };
-        (Error::Statement { why }, None)
+        Box::new((Error::Statement { why }, None))
     }
 
     fn no_column(&self, name: &str, named: &[&Table]) -> Error {
@@ -223,7 +224,7 @@ fn syntax(message: &str, statement: &str, bound: &Bound) -> Mistake {
     if let Some(hint) = place::keyword_hint(statement, at) {
         why = format!("{why}; {hint}");
     }
-    (Error::Syntax { why }, Some(at))
+    Box::new((Error::Syntax { why }, Some(at)))
 }
 
 fn is_describe(word: &str) -> bool {

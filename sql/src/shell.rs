@@ -1,7 +1,6 @@
 //! Statements from a file, from standard input, or typed: cut at semicolons, answered in order.
 
 use crate::complete::Names;
-use crate::lake::Mistake;
 use crate::near::near;
 use crate::place;
 use crate::statement::split;
@@ -49,7 +48,7 @@ impl Lake {
     }
 
     fn answer(&self, statement: &str, origin: &Origin, format: Format, out: &mut impl Write) -> Result<(), Error> {
-        let mut frame = self.query_placed(statement).map_err(|mistake| origin.mistake(statement, mistake))?;
+        let mut frame = self.query_placed(statement).map_err(|mistake| origin.mistake(statement, *mistake))?;
         render(&mut frame, format, out)
     }
 
@@ -79,6 +78,8 @@ impl Lake {
         let mut session = Session::new(self, format);
         let mut typed = String::new();
         loop {
+            // Help and messages are to be seen before the next prompt.
+            out.flush().map_err(Error::Print)?;
             if let Some(names) = editor.helper_mut() {
                 names.before.clone_from(&session.pending);
             }
@@ -137,7 +138,7 @@ struct Origin<'a> {
 
 impl Origin<'_> {
     /// The error with its place: `statement` is a part of the text, the mistake's offset lies in it.
-    fn mistake(&self, statement: &str, (error, at): Mistake) -> Error {
+    fn mistake(&self, statement: &str, (error, at): (Error, Option<usize>)) -> Error {
         let begin = (statement.as_ptr() as usize).saturating_sub(self.text.as_ptr() as usize).min(self.text.len());
         let (line, column) = place::line_and_column(self.text, begin + at.unwrap_or(0));
         let place = at.map(|at| format!(", column {column}, at {}", place::word_at(statement, at))).unwrap_or_default();

@@ -55,9 +55,9 @@ pub(crate) fn tars(folders: &[PathBuf]) -> Result<DataFrame, Error> {
 /// The tars of a manifest in order of their names; memory by tar, not by sample.
 fn tally(manifest: &Path) -> Result<BTreeMap<String, Tally>, Error> {
     let mut tars: BTreeMap<String, Tally> = BTreeMap::new();
-    let read = |source| Error::Shards { path: manifest.to_path_buf(), source };
+    let read = |source| Error::Shards { path: manifest.to_path_buf(), source: Box::new(source) };
     for batch in TableReader::<Place>::open(manifest).map_err(read)? {
-        for row in batch.map_err(|source| Error::Shards { path: manifest.to_path_buf(), source })? {
+        for row in batch.map_err(read)? {
             let tally = tars.entry(row.shard).or_default();
             tally.samples += 1;
             tally.image_bytes += row.image_length;

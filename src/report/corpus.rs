@@ -111,7 +111,11 @@ pub(super) fn gather(data: &mut ReportData, corpus: &Path, selection: &str) -> R
     }
     let folder = corpus.join("selection").join(selection);
     let duplicates = if folder.join("reasons.parquet").exists() {
-        let duplicates = count_judged(&mut counts, &pool, &folder.join("reasons.parquet"))?;
+        let (duplicates, all) = count_judged(&mut counts, &pool, &folder.join("reasons.parquet"))?;
+        if !all {
+            let why = "Pairs of the selection that are not in the pool: its counts are too low; diptych verify says what is damaged.";
+            data.missing.push(why.to_string());
+        }
         counts.samples = TableReader::<shards::Sample>::open(&folder.join("manifest.parquet"))?.row_count();
         duplicates
     } else {
@@ -161,8 +165,9 @@ struct Copied {
     reason: String,
 }
 
-/// Walks pool and reasons together, which stand in the same order; pairs fetched since the selection have no reason.
-fn count_judged(counts: &mut Counts, pool: &[PathBuf], reasons: &Path) -> Result<Vec<Copied>, Failure> {
+/// Walks pool and reasons together, which stand in the same order; pairs fetched since the selection have no reason. Gives
+/// copies to show, and whether every reason found its pair.
+fn count_judged(counts: &mut Counts, pool: &[PathBuf], reasons: &Path) -> Result<(Vec<Copied>, bool), Failure> {
     let mut reasons = TableReader::<Reason>::open(reasons)?;
     let mut batch = Vec::new().into_iter();
     let mut duplicates = Vec::new();
@@ -175,7 +180,7 @@ fn count_judged(counts: &mut Counts, pool: &[PathBuf], reasons: &Path) -> Result
                         Some(reason) => pending = Some(reason),
                         None => match reasons.next() {
                             Some(next) => batch = next?.into_iter(),
-                            None => return Ok(duplicates),
+                            None => return Ok((duplicates, true)),
                         },
                     }
                 }
@@ -185,7 +190,8 @@ fn count_judged(counts: &mut Counts, pool: &[PathBuf], reasons: &Path) -> Result
             }
         }
     }
-    Ok(duplicates)
+    let all = pending.is_none() && batch.next().is_none() && reasons.next().is_none();
+    Ok((duplicates, all))
 }
 
 fn judge(counts: &mut Counts, row: &Fetched, reason: Reason, duplicates: &mut Vec<Copied>) {
