@@ -1,6 +1,6 @@
 # diptych for people: each target takes the program's flags as variables, such as `make train MODEL=ViT-B-32 EPOCHS=32`.
 # Everything is .PHONY: some targets are folders too, and the program itself knows what is done.
-.PHONY: help setup build demo wordlist crawl curate shards train eval sql status test lint real-run
+.PHONY: help setup build demo wordlist crawl curate shards train eval report sql status verify test lint real-run
 
 CACHE := $(or $(DIPTYCH_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/diptych)
 export LIBTORCH ?= $(CACHE)/libtorch-2.11.0/link
@@ -56,11 +56,18 @@ eval: build ## Zero-shot accuracy of the run (RUN=runs/first MANIFEST=... SPLIT=
 	@$(DIPTYCH) eval zero-shot --checkpoint '$(RUN)' --manifest '$(or $(MANIFEST),$(SHARDS)/manifest.parquet)' \
 	  $(call flag,split,SPLIT) $(call flag,templates,TEMPLATES) $(call flag,out,OUT)
 
-sql: build ## Ask the corpus questions (SQL='select ...' or an interactive prompt)
-	@$(DIPTYCH) sql --corpus '$(CORPUS)' --runs '$(RUNS)' $(if $(SQL),-c "$(SQL)")
+report: build ## One page about corpus and run, in RUN/report.html (CORPUS=corpus RUN=runs/first MANIFEST='a.parquet ...' OUT=report.html)
+	@$(DIPTYCH) report $(if $(wildcard $(CORPUS)),--corpus '$(CORPUS)' --selection '$(SELECTION)') $(if $(wildcard $(RUN)),--run '$(RUN)') \
+	  $(foreach file,$(or $(MANIFEST),$(wildcard $(SHARDS)/manifest.parquet)),--manifest '$(file)') $(call flag,out,OUT)
 
-status: build ## What is done, what is left, and which device would train
-	@$(DIPTYCH) status --corpus '$(CORPUS)' --runs '$(RUNS)'
+sql: build ## Ask the corpus questions (SQL='select ...' or an interactive prompt)
+	@$(DIPTYCH) sql --corpus '$(CORPUS)' --runs '$(RUNS)' $(if $(wildcard $(SHARDS)),--shards '$(SHARDS)') $(if $(SQL),-c "$(SQL)")
+
+status: build ## For each stage what is done, left, failed, and how fast it goes; which device would train
+	@$(DIPTYCH) status --corpus '$(CORPUS)' --runs '$(RUNS)' $(if $(wildcard $(SHARDS)),--shards '$(SHARDS)')
+
+verify: build ## Look for damage in corpus, shards and runs
+	@$(DIPTYCH) verify $(wildcard $(CORPUS) $(SHARDS) $(RUNS))
 
 test: setup ## Run all tests
 	@cargo test --release --workspace

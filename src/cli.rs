@@ -37,8 +37,12 @@ pub enum Command {
     Eval(Eval),
     /// Ask questions of a corpus and its runs in SQL, read-only
     Sql(Sql),
-    /// Say what is done and what is left, and which device would train
+    /// Say for each stage what is done, what is left, how fast it goes and what failed, and which device would train
     Status(Status),
+    /// Check corpora, shards and runs for damage: hashes, archives, tables, and whether they agree; exit status 1 when there is any
+    Verify(Verify),
+    /// Write one self-contained page about a corpus, a run, or both
+    Report(Report),
     /// Run every stage on a small web that the program generates and serves on loopback; ends in a report
     Demo(Demo),
 }
@@ -260,8 +264,12 @@ pub enum TableFormat {
     Table,
     /// Comma-separated values with a header.
     Csv,
-    /// One JSON object a line.
+    /// A Parquet file of one answer.
+    Parquet,
+    /// JSON lines: one object a row.
     Json,
+    /// The same as json.
+    Jsonl,
 }
 
 /// Flags of `sql`.
@@ -273,15 +281,24 @@ pub struct Sql {
     /// Folder with runs
     #[arg(long, default_value = "runs", value_name = "DIR")]
     pub runs: PathBuf,
-    /// Run this statement and stop
+    /// Folder with shards or imported data; may be given several times [default: corpus-shards if it is there]
+    #[arg(long, value_name = "DIR")]
+    pub shards: Vec<PathBuf>,
+    /// Run the statements of this text and stop
     #[arg(short = 'c', value_name = "SQL", conflicts_with = "file")]
     pub command: Option<String>,
     /// Run the statements of this file and stop
     #[arg(short = 'f', value_name = "FILE")]
     pub file: Option<PathBuf>,
+    /// Value for :NAME in the statements, put in as a literal: a number, else text; may be given several times
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub param: Vec<String>,
     /// How results are printed
     #[arg(long, value_enum, default_value_t = TableFormat::Table, value_name = "KIND")]
     pub format: TableFormat,
+    /// File for the results instead of stdout; appears when all is answered
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
 }
 
 /// Flags of `status`.
@@ -290,9 +307,45 @@ pub struct Status {
     /// Corpus folder
     #[arg(long, default_value = "corpus", value_name = "DIR")]
     pub corpus: PathBuf,
+    /// Folder with shards; may be given several times [default: corpus-shards if it is there]
+    #[arg(long, value_name = "DIR")]
+    pub shards: Vec<PathBuf>,
     /// Folder with runs
     #[arg(long, default_value = "runs", value_name = "DIR")]
     pub runs: PathBuf,
+}
+
+/// Flags of `verify`.
+#[derive(Args, Debug)]
+pub struct Verify {
+    /// Corpora, folders of shards or imported data, runs, or folders of runs [default: corpus, corpus-shards and runs, those
+    /// that are there]
+    #[arg(value_name = "DIR")]
+    pub folders: Vec<PathBuf>,
+}
+
+/// Flags of `report`.
+#[derive(Args, Debug)]
+pub struct Report {
+    /// Corpus folder [default: corpus if it is there and no run is given]
+    #[arg(long, value_name = "DIR")]
+    pub corpus: Option<PathBuf>,
+    /// Selection of the corpus that is shown
+    #[arg(long, default_value = "default", value_name = "NAME")]
+    pub selection: String,
+    /// Folder of a run
+    #[arg(long, value_name = "DIR")]
+    pub run: Option<PathBuf>,
+    /// Manifest that the run was trained or evaluated on: its captions tell which classes were seen, its pictures are shown with
+    /// predictions; may be given several times
+    #[arg(long, value_name = "FILE")]
+    pub manifest: Vec<PathBuf>,
+    /// Heading of the page [default: names what is shown]
+    #[arg(long, value_name = "TEXT")]
+    pub title: Option<String>,
+    /// Where the page goes [default: report.html in the run, else in the corpus]
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
 }
 
 /// Flags of `demo`.

@@ -14,6 +14,7 @@ mod shard;
 mod sql;
 mod status;
 mod train;
+mod verify;
 mod wordlist;
 
 use clap::Parser;
@@ -48,6 +49,8 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Eval(Eval::ZeroShot(flags)) => eval::zero_shot(&flags),
         Command::Sql(flags) => sql::run(&flags),
         Command::Status(flags) => status::run(&flags),
+        Command::Verify(flags) => verify::run(&flags),
+        Command::Report(flags) => report::run(&flags),
         Command::Demo(flags) => demo::run(&flags),
     }
 }

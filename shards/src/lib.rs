@@ -28,6 +28,7 @@ mod picture;
 mod resize;
 mod rows;
 mod shuffle;
+mod sum;
 mod table;
 mod tar;
 mod urls;
@@ -46,6 +47,7 @@ pub use picture::{Format, Limits, Picture, PictureError, decode, encode_jpeg, pn
 pub use resize::{ResizeMode, resize_exact};
 pub use rows::{Candidate, PoolRow, Reason, Sample};
 pub use shuffle::{ShuffleOptions, ShuffleSummary, shuffle};
+pub use sum::check_sum;
 pub use table::{BadCell, Cell, Row, TableReader, TableWriter, column};
-pub use tar::{Extent, Member, TarReader, TarWriter, read_extent};
+pub use tar::{Extent, Member, TarReader, TarWriter, member_at, member_sum, read_extent};
 pub use urls::canonical_url;

@@ -2,15 +2,14 @@
 //!
 //! [`table_row!`](crate::table_row) declares a row once; its columns follow from its fields.
 
-use crate::{AtomicFile, Error, FORMAT_VERSION, ImageId, PairId};
+use crate::sum::{NO_SUM, SUM_KEY, Summed};
+use crate::{Error, FORMAT_VERSION, ImageId, PairId};
 use polars::io::parquet::read::ParquetReader;
 use polars::io::parquet::write::{BatchedWriter, KeyValueMetadata, ParquetWriter};
 use polars::prelude::*;
 use std::fs::File;
-use std::io::Write;
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
 
 /// Rows in a row group: large enough to compress, small enough to hold several in memory.
 const GROUP_ROWS: usize = 1 << 16;
@@ -236,26 +235,10 @@ macro_rules! table_row {
     };
 }
 
-/// The file under a Parquet writer that does not give it back.
-struct SharedFile(Arc<Mutex<Option<AtomicFile>>>);
-
-impl Write for SharedFile {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        match self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).as_mut() {
-            Some(file) => file.write(bytes),
-            None => Err(std::io::Error::other("table already finished")),
-        }
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 /// Writes a table that appears at its path when finished. Same rows, same bytes.
 pub struct TableWriter<R: Row> {
-    writer: BatchedWriter<SharedFile>,
-    file: Arc<Mutex<Option<AtomicFile>>>,
+    writer: BatchedWriter<Summed>,
+    file: Summed,
     path: PathBuf,
     pending: Vec<R>,
     group_rows: usize,
@@ -269,11 +252,12 @@ impl<R: Row> TableWriter<R> {
     /// # Errors
     /// `Io` or `Table` when the file cannot be begun.
     pub fn create(path: &Path, notes: &[(&str, &str)]) -> Result<Self, Error> {
-        let file = Arc::new(Mutex::new(Some(AtomicFile::create(path)?)));
+        let file = Summed::create(path)?;
         let mut metadata = vec![(VERSION_KEY.to_string(), FORMAT_VERSION.to_string()), (KIND_KEY.to_string(), R::KIND.to_string())];
         metadata.extend(notes.iter().map(|(key, value)| (format!("{NOTE_PREFIX}{key}"), value.to_string())));
+        metadata.push((SUM_KEY.to_string(), NO_SUM.to_string()));
         let empty = R::frame(&[]).map_err(Error::table("lay out", path))?;
-        let writer = ParquetWriter::new(SharedFile(file.clone()))
+        let writer = ParquetWriter::new(file.clone())
             .with_key_value_metadata(Some(KeyValueMetadata::from_static(metadata)))
             .batched(empty.schema())
             .map_err(Error::table("begin", path))?;
@@ -312,12 +296,9 @@ impl<R: Row> TableWriter<R> {
         if !self.pending.is_empty() || self.rows == 0 {
             self.write_group()?;
         }
+        self.file.begin_footer();
         self.writer.finish().map_err(Error::table("finish", &self.path))?;
-        let file = self.file.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
-        match file {
-            Some(file) => file.commit()?,
-            None => return Err(Error::Io { what: "finish", path: self.path, source: std::io::Error::other("table already finished") }),
-        }
+        self.file.commit()?;
         Ok(self.rows)
     }
 

@@ -67,6 +67,12 @@ pub enum Error {
         /// The system's answer.
         source: std::io::Error,
     },
+    /// An answer could not be written as Parquet.
+    #[error("cannot write the answer as Parquet: {why}")]
+    Parquet {
+        /// The table library's answer.
+        why: String,
+    },
     /// A folder given to [`crate::Lake::open`] is not there.
     #[error("there is no folder {path}: give the one that holds {holds}")]
     NoFolder {
@@ -85,11 +91,57 @@ pub enum Error {
         /// The table library's answer.
         source: polars::error::PolarsError,
     },
+    /// A manifest cannot be read.
+    #[error("cannot read manifest {path}")]
+    Shards {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: Box<shards::Error>,
+    },
     /// A statement that would change something, or nothing SQL knows.
-    #[error("{word:?} is refused: only select, with, values, show tables, describe and explain are, since nothing is changed from here")]
+    #[error(
+        "{word:?} is refused{near}: only select, with, values, show tables, describe and explain are answered, since nothing is changed from here"
+    )]
     ReadOnly {
         /// The statement's first word.
         word: String,
+        /// A word that was likely meant, in brackets, or nothing.
+        near: String,
+    },
+    /// The statement has a `:name` that no value was given for.
+    #[error("no value is given for :{name}: add --param {name}=VALUE{near}")]
+    NoParameter {
+        /// The name.
+        name: String,
+        /// Given names that look like it, or nothing.
+        near: String,
+    },
+    /// A value was given that no statement asks for.
+    #[error("--param {name} is used nowhere: {asked}")]
+    UnusedParameter {
+        /// The name given.
+        name: String,
+        /// The names asked for, in words.
+        asked: String,
+    },
+    /// A parameter is not `NAME=VALUE`.
+    #[error("--param {text:?} is not NAME=VALUE with a name of letters, digits and _")]
+    BadParameter {
+        /// What was given.
+        text: String,
+    },
+    /// The text is no SQL.
+    #[error("cannot read the statement: {why}")]
+    Syntax {
+        /// What the engine's parser expected and found.
+        why: String,
+    },
+    /// More than one answer, where the format holds one.
+    #[error("a Parquet file holds one answer, found {found} statements: run them one by one")]
+    OneAnswer {
+        /// How many there are.
+        found: usize,
     },
     /// There is nothing between two semicolons, or in the whole text.
     #[error("there is no statement")]
@@ -129,10 +181,12 @@ pub enum Error {
         near: String,
     },
     /// A question that is none of [`crate::INSPECTIONS`].
-    #[error("there is no question {name}: \\i lists them")]
+    #[error("there is no question {name}: {near}")]
     NoInspection {
         /// The name asked for.
         name: String,
+        /// Near names, or how to list all.
+        near: String,
     },
     /// The engine refused the statement.
     #[error("cannot answer: {why}")]
@@ -146,13 +200,15 @@ pub enum Error {
     /// The terminal could not be read.
     #[error("cannot read from the terminal")]
     Terminal(#[source] rustyline::error::ReadlineError),
-    /// A statement of a file or of standard input failed.
-    #[error("line {line} of {origin}")]
+    /// A statement of a text failed.
+    #[error("{origin}, line {line}{place}")]
     InText {
         /// The file, or `standard input`.
         origin: String,
-        /// The line on which the statement begins, counted from 1.
+        /// The line of the mistake, or that on which the statement begins; counted from 1.
         line: usize,
+        /// Column and word of the mistake, where they are known: `, column 8, at "captoin"`.
+        place: String,
         /// What is wrong with it.
         source: Box<Error>,
     },

@@ -27,8 +27,9 @@ macro_rules! inspections {
 }
 
 /// All questions, by name.
-pub static INSPECTIONS: [Inspection; 21] = inspections![
+pub static INSPECTIONS: [Inspection; 29] = inspections![
     "aspect_ratios",
+    "caption_search",
     "captions_by_length",
     "captions_most_repeated",
     "catalogue_counters_summary",
@@ -38,28 +39,36 @@ pub static INSPECTIONS: [Inspection; 21] = inspections![
     "catalogue_outcomes",
     "catalogue_segments_by_size",
     "copies_of_images",
+    "evals_latest",
     "fields",
     "image_sizes",
+    "labels",
     "most_capped_queries",
     "near_duplicates_examples",
     "outcomes_over_time",
+    "pair_history",
     "pairs_per_query",
     "queries_without_pairs",
     "refusals_by_host",
     "refusals_by_reason",
     "runs_latest",
+    "runs_settings",
+    "runs_speed",
     "selection_sizes",
+    "selections_compared",
+    "shards_sizes",
 ];
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::testing::corpus;
-    use crate::{Format, Lake, render};
+    use crate::{Format, Lake, Parameters, render};
     use std::path::Path;
 
     fn ask(lake: &Lake, name: &str) -> Vec<String> {
         let inspection = Inspection::find(name).expect(name);
+        let lake = lake.with_parameters(Parameters::parse(["word=circle", "pair="]).expect("well formed"));
         let mut frame = lake.query(inspection.text).unwrap_or_else(|error| panic!("{name}: {error}"));
         let mut out = Vec::new();
         render(&mut frame, Format::Csv, &mut out).expect("written");
@@ -111,9 +120,32 @@ mod tests {
     }
 
     #[test]
+    fn those_of_the_catalogue_answer_in_the_sqlite3_program() {
+        let corpus = corpus();
+        // `.ci/run` installs it; a machine without it still has the test above, which asks the library.
+        if std::process::Command::new("sqlite3").arg("--version").output().is_err() {
+            eprintln!("SKIPPED: there is no program sqlite3 here (apt-get install sqlite3)");
+            return;
+        }
+        for inspection in INSPECTIONS.iter().filter(|inspection| inspection.name.starts_with("catalogue_")) {
+            let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("inspect").join(format!("{}.sql", inspection.name));
+            let said = std::process::Command::new("sqlite3")
+                .args(["-csv", "-bail"])
+                .arg(corpus.path().join("catalog.sqlite"))
+                .stdin(std::fs::File::open(file).expect("opened"))
+                .output()
+                .expect("sqlite3 runs");
+            let text = String::from_utf8_lossy(&said.stdout).replace("\r\n", "\n");
+            let rows: Vec<&str> = text.lines().collect();
+            assert!(said.status.success(), "{}: {}", inspection.name, String::from_utf8_lossy(&said.stderr));
+            assert_eq!(rows, ask(&corpus.lake(), inspection.name), "{}", inspection.name);
+        }
+    }
+
+    #[test]
     fn answers_are_right() {
         let corpus = corpus();
-        let expected: [(&str, &[&str]); 15] = [
+        let expected: [(&str, &[&str]); 23] = [
             ("pairs_per_query", &["red circle,word,2", "a blue, square,added,1"]),
             ("queries_without_pairs", &["2,zebra,0"]),
             ("most_capped_queries", &["red circle,4,2,1"]),
@@ -127,6 +159,14 @@ mod tests {
             ("fields", &["alt,4,4,2", "figcaption,2,1,1"]),
             ("selection_sizes", &["first,train,1,1,1", "first,val,1,2,1"]),
             ("runs_latest", &["small,20,2"]),
+            ("runs_speed", &["small,150.0,0.02,9.0"]),
+            ("runs_settings", &["small,lr,0.001", "small,model,small"]),
+            ("evals_latest", &["small,val.json,100,0.75,0.0849"]),
+            ("selections_compared", &["first,3,2,0.6667,2"]),
+            ("caption_search", &[]),
+            ("pair_history", &[]),
+            ("labels", &[]),
+            ("shards_sizes", &[]),
             ("catalogue_outcomes", &["fetched,3,0.5", "full,1,0.1667", "http,1,0.1667", "page:fetched,1,1.0", "unmatched,1,0.1667"]),
             ("catalogue_jobs_open", &["web,http://a.example/,fetch,open,1,2", "web,http://a.example/,pages,leased,1,3"]),
         ];
@@ -134,6 +174,10 @@ mod tests {
             let answer = ask(&corpus.lake(), name);
             match name {
                 "near_duplicates_examples" => assert!(answer[0].contains("http://b.example/2.jpg,http://a.example/1.jpg"), "{answer:?}"),
+                "caption_search" => assert!(answer.len() == 4 && answer[0].contains(",fetched,"), "{answer:?}"),
+                "pair_history" => assert!(answer.len() == 6 && answer.iter().any(|row| row.contains("near-duplicate")), "{answer:?}"),
+                "labels" => assert!(answer[0].ends_with(",test,1,2"), "{answer:?}"),
+                "shards_sizes" => assert!(answer[0].ends_with(",00000.tar,2,0,0,2,2048"), "{answer:?}"),
                 "pairs_per_query" => assert_eq!(answer, ["red circle,word,2", "\"a blue, square\",added,1"]),
                 _ => assert_eq!(answer, rows, "{name}"),
             }

@@ -51,7 +51,48 @@ pub struct Status {
     pub outcomes: Vec<(String, u64)>,
 }
 
+/// A committed segment, as the catalogue knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SegmentHeld {
+    /// Its number, which is that of the job that gave it.
+    pub id: u64,
+    /// Rows of its candidates file.
+    pub candidates: u64,
+    /// Rows of its pool file.
+    pub pairs: u64,
+    /// Size of its tar in bytes; 0 when nothing was fetched.
+    pub bytes: u64,
+    /// When it was committed, in milliseconds since 1970 UTC.
+    pub time_ms: u64,
+}
+
 impl Catalogue {
+    /// What each committed segment holds, ascending by number.
+    ///
+    /// # Errors
+    /// `Catalogue` when the file cannot be read.
+    pub fn segments_held(&self) -> Result<Vec<SegmentHeld>, Error> {
+        self.read("list segments", statement!("segments_held"), [], |row| {
+            Ok(SegmentHeld {
+                id: unsigned(row, 0)?,
+                candidates: unsigned(row, 1)?,
+                pairs: unsigned(row, 2)?,
+                bytes: unsigned(row, 3)?,
+                time_ms: unsigned(row, 4)?,
+            })
+        })
+    }
+
+    /// What is wrong with the file itself, in SQLite's words (at most 20); nothing when it is whole.
+    ///
+    /// # Errors
+    /// `Catalogue` when the file cannot be read at all.
+    pub fn damage(&self) -> Result<Vec<String>, Error> {
+        let mut said = self.read("check tables", statement!("integrity"), [], |row| row.get::<_, String>(0))?;
+        said.retain(|line| line != "ok");
+        Ok(said)
+    }
+
     /// Distinct pairs seen by query id, ascending.
     ///
     /// # Errors
@@ -168,6 +209,9 @@ mod tests {
         let pages: Vec<_> = status.sources.iter().map(|s| (s.pages_waiting, s.pages_leased, s.pages_done)).collect();
         assert_eq!(jobs, [(2, 1, 1), (0, 1, 0)]);
         assert_eq!(pages, [(0, 0, 0), (3, 2, 0)]);
+        let held = catalogue.segments_held().expect("read");
+        assert_eq!((held.len(), held[0].id, held[0].candidates, held[0].pairs, held[0].bytes), (1, done.id, 10, 6, 4096));
+        assert!(catalogue.damage().expect("checked").is_empty());
         assert_eq!(status.totals, Totals { segments: 1, candidates: 10, pairs: 6, bytes: 4096, hosts: 0, queries_seen: 1 });
     }
 

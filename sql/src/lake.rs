@@ -2,12 +2,16 @@
 
 use crate::Error;
 use crate::near::near;
+use crate::parameters::{Bound, Parameters};
+use crate::place;
 use crate::statement::{common_names, only, words};
 use crate::tables::{Place, TABLES, Table};
+use crate::views::meaning;
+use crate::vocabulary::{FUNCTIONS, KEYWORDS};
 use polars::prelude::*;
 use polars::sql::SQLContext;
 use std::panic::AssertUnwindSafe;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Longest message of the engine's that is passed on, in characters.
 const MAX_MESSAGE: usize = 300;
@@ -17,7 +21,11 @@ const MAX_MESSAGE: usize = 300;
 /// runs are read whole, when named.
 pub struct Lake {
     place: Place,
+    parameters: Parameters,
 }
+
+/// What is wrong with a statement, and at which byte of it, where that is known.
+pub(crate) type Mistake = Box<(Error, Option<usize>)>;
 
 impl Lake {
     /// Looks at these folders. Tables of a folder that is not given, or of files that do not exist yet, have no rows.
@@ -30,7 +38,30 @@ impl Lake {
                 return Err(Error::NoFolder { path: path.to_path_buf(), holds });
             }
         }
-        Ok(Lake { place: Place { corpus: corpus.map(Path::to_path_buf), runs: runs.map(Path::to_path_buf) } })
+        let place = Place { corpus: corpus.map(Path::to_path_buf), runs: runs.map(Path::to_path_buf), shards: Vec::new() };
+        Ok(Lake { place, parameters: Parameters::default() })
+    }
+
+    /// Looks at these folders of shards too.
+    ///
+    /// # Errors
+    /// `NoFolder` when one is not there.
+    pub fn with_shards(mut self, folders: &[PathBuf]) -> Result<Self, Error> {
+        if let Some(path) = folders.iter().find(|path| !path.is_dir()) {
+            return Err(Error::NoFolder { path: path.clone(), holds: "shards with their manifest.parquet" });
+        }
+        self.place.shards = folders.to_vec();
+        Ok(self)
+    }
+
+    /// The same tables, asked with these values for the `:name` of statements.
+    pub fn with_parameters(&self, parameters: Parameters) -> Self {
+        Lake { place: self.place.clone(), parameters }
+    }
+
+    /// The values for the `:name` of statements.
+    pub(crate) fn parameters(&self) -> &Parameters {
+        &self.parameters
     }
 
     /// Answers one statement: `select`, `with`, `values`, `show tables`, `describe NAME` or `explain`.
@@ -39,18 +70,39 @@ impl Lake {
     /// `ReadOnly` for a statement that would change something, `NoTable` and `NoColumn` with the names that were likely
     /// meant, `Statement` for anything else the engine refuses, and the errors of files that cannot be read.
     pub fn query(&self, sql: &str) -> Result<DataFrame, Error> {
-        let statement = only(sql)?;
+        self.query_placed(sql).map_err(|mistake| mistake.0)
+    }
+
+    /// As [`Lake::query`]; a mistake comes with its offset in `sql`.
+    pub(crate) fn query_placed(&self, sql: &str) -> Result<DataFrame, Mistake> {
+        let statement = only(sql).map_err(|error| Box::new((error, None)))?;
+        let shift = statement.as_ptr() as usize - sql.as_ptr() as usize;
+        self.dispatch(statement).map_err(|mut mistake| {
+            let at = mistake.1.or_else(|| place::of(statement, &mistake.0));
+            mistake.1 = at.map(|at| at + shift);
+            mistake
+        })
+    }
+
+    fn dispatch(&self, statement: &str) -> Result<DataFrame, Mistake> {
+        let refused = |word: String| {
+            let near = near(&word, KEYWORDS.iter().copied().filter(|keyword| *keyword != word));
+            let near = near.first().map(|keyword| format!(" (did you mean {keyword}?)")).unwrap_or_default();
+            Err(Box::new((Error::ReadOnly { word, near }, None)))
+        };
         let mut first = words(statement).map(str::to_lowercase);
         let word = first.next().unwrap_or_default();
         match word.as_str() {
             "select" | "with" | "values" | "from" => self.ask(statement),
             "explain" => match first.find(|word| word != "analyze" && word != "verbose").unwrap_or_default().as_str() {
                 "select" | "with" | "values" | "from" => self.ask(statement),
-                other => Err(Error::ReadOnly { word: format!("explain {other}").trim().to_string() }),
+                other => refused(format!("explain {other}").trim().to_string()),
             },
-            "show" => self.tables(),
-            "describe" | "desc" => self.columns(words(statement).find(|word| !is_describe(word)).unwrap_or_default()),
-            _ => Err(Error::ReadOnly { word: first_shown(statement, word) }),
+            "show" => self.tables().map_err(|error| Box::new((error, None))),
+            "describe" | "desc" => {
+                self.columns(words(statement).find(|word| !is_describe(word)).unwrap_or_default()).map_err(|error| Box::new((error, None)))
+            }
+            _ => refused(first_shown(statement, word)),
         }
     }
 
@@ -64,7 +116,7 @@ impl Lake {
         DataFrame::new(TABLES.len(), vec![names, about]).map_err(|error| Error::Statement { why: error.to_string() })
     }
 
-    /// The columns of a table: name and type.
+    /// The columns of a table: name, type and meaning.
     ///
     /// # Errors
     /// `NoTable` with near names, and the errors of files that cannot be read.
@@ -73,8 +125,15 @@ impl Lake {
         let schema = self.schema(found)?;
         let names: Vec<&str> = schema.iter_names().map(PlSmallStr::as_str).collect();
         let types: Vec<String> = schema.iter_values().map(ToString::to_string).collect();
-        let columns = vec![Column::new("column".into(), &names), Column::new("type".into(), types)];
+        let meanings: Vec<String> = names.iter().map(|column| meaning(found.name, column)).collect();
+        let columns =
+            vec![Column::new("column".into(), &names), Column::new("type".into(), types), Column::new("meaning".into(), meanings)];
         DataFrame::new(names.len(), columns).map_err(|error| Error::Statement { why: error.to_string() })
+    }
+
+    /// The columns of every table, for completion; none of a table that cannot be read.
+    pub(crate) fn known_columns(&self) -> Vec<(&'static str, Vec<String>)> {
+        TABLES.iter().map(|table| (table.name, table.column_names(&self.place).unwrap_or_default())).collect()
     }
 
     fn schema(&self, table: &Table) -> Result<SchemaRef, Error> {
@@ -82,43 +141,53 @@ impl Lake {
         table.scan(&self.place)?.collect_schema().map_err(failed)
     }
 
-    fn ask(&self, statement: &str) -> Result<DataFrame, Error> {
+    fn ask(&self, statement: &str) -> Result<DataFrame, Mistake> {
+        let plain = |error| Box::new((error, None));
         if let Some(name) = common_names(statement).into_iter().find(|name| find(name).is_ok()) {
-            return Err(Error::NameTaken { name: name.to_string() });
+            return Err(plain(Error::NameTaken { name: name.to_string() }));
         }
+        let bound = self.parameters.bind(statement).map_err(plain)?;
         let mut context = SQLContext::new();
         let named: Vec<&Table> = TABLES.iter().filter(|table| words(statement).any(|word| word == table.name)).collect();
         for table in &named {
-            context.register(table.name, table.scan(&self.place)?);
+            context.register(table.name, table.scan(&self.place).map_err(plain)?);
         }
         // The engine still panics on a few statements that it cannot do; a typing error must not end the shell.
-        let answer = std::panic::catch_unwind(AssertUnwindSafe(|| context.execute(statement)?.collect()));
+        let answer = std::panic::catch_unwind(AssertUnwindSafe(|| context.execute(&bound.text)?.collect()));
         match answer {
             Ok(Ok(frame)) => Ok(frame),
-            Ok(Err(error)) => Err(self.explain(&error, &named)),
-            Err(panic) => Err(Error::Statement { why: format!("the engine broke off: {}", panic_text(panic.as_ref())) }),
+            Ok(Err(error)) => Err(self.explain(&error, &named, statement, &bound)),
+            Err(panic) => Err(plain(Error::Statement { why: format!("the engine broke off: {}", panic_text(panic.as_ref())) })),
         }
     }
 
-    /// The engine's message, with the names that were likely meant.
-    fn explain(&self, error: &PolarsError, named: &[&Table]) -> Error {
+    /// The engine's message, with the place and the names that were likely meant.
+    fn explain(&self, error: &PolarsError, named: &[&Table], statement: &str, bound: &Bound) -> Mistake {
         if let PolarsError::ComputeError(_) | PolarsError::IO { .. } = error
             && let Some(damage) = named.iter().find_map(|table| table.damage(&self.place))
         {
-            return damage;
+            return Box::new((damage, None));
         }
         let message = shorten(&error.to_string());
         let message = message.as_str();
+        if message.starts_with("sql parser error: ") {
+            return syntax(message, statement, bound);
+        }
         if let Some(name) = between(message, "relation '", "' was not found") {
-            return find(name).err().unwrap_or_else(|| Error::Statement { why: message.to_string() });
+            return Box::new((find(name).err().unwrap_or_else(|| Error::Statement { why: message.to_string() }), None));
         }
         if let Some(name) = missing_column(message) {
-            return self.no_column(name, named);
+            return Box::new((self.no_column(name, named), None));
         }
-        match between(message, "duplicate output name '", "'") {
-            Some(name) => Error::Statement { why: format!("two columns of the answer are called {name}, name one of them with as") },
-            None => Error::Statement { why: message.to_string() },
-        }
+        let why = match (between(message, "duplicate output name '", "'"), between(message, "unsupported function '", "'")) {
+            (Some(name), _) => format!("two columns of the answer are called {name}, name one of them with as"),
+            (None, Some(name)) => match near(name, FUNCTIONS)[..] {
+                [] => format!("there is no function '{name}'"),
+                ref near => format!("there is no function '{name}': did you mean {}", near.join(" or ")),
+            },
+            (None, None) => message.to_string(),
+        };
+        Box::new((Error::Statement { why }, None))
     }
 
     fn no_column(&self, name: &str, named: &[&Table]) -> Error {
@@ -141,6 +210,21 @@ impl Lake {
         };
         Error::NoColumn { name: name.to_string(), near }
     }
+}
+
+/// A message of the engine's parser, which ends in ` at Line: 1, Column: 8`, or speaks of the end of the text.
+fn syntax(message: &str, statement: &str, bound: &Bound) -> Mistake {
+    let said = message.trim_start_matches("sql parser error: ");
+    let (why, place) = said.rsplit_once(" at Line: ").unwrap_or((said, ""));
+    let number = |text: &str| text.trim().parse::<usize>().ok();
+    let place = place.split_once(", Column: ").and_then(|(line, column)| Some((number(line)?, number(column)?)));
+    let at = place.map_or(statement.len(), |(line, column)| bound.source(place::offset(&bound.text, line, column)));
+    // The parser says it in its own way: `Expected: an expression, found: from`.
+    let mut why = why.replacen("Expected: ", "expected ", 1).replacen(", found: ", ", found ", 1).replace("found EOF", "found the end");
+    if let Some(hint) = place::keyword_hint(statement, at) {
+        why = format!("{why}; {hint}");
+    }
+    Box::new((Error::Syntax { why }, Some(at)))
 }
 
 fn is_describe(word: &str) -> bool {
@@ -240,7 +324,7 @@ mod tests {
     fn selections_and_runs_carry_their_names() {
         let corpus = corpus();
         let lake = corpus.lake();
-        assert_eq!(csv(&lake, "select distinct selection from selection"), "selection\nfirst\n");
+        assert_eq!(csv(&lake, "select distinct selection from samples"), "selection\nfirst\n");
         assert_eq!(csv(&lake, "select run, model, lr from runs"), "run,model,lr\nsmall,small,0.001\n");
         assert_eq!(csv(&lake, "select run, min(loss) as loss from metrics group by run"), "run,loss\nsmall,1.5\n");
         assert_eq!(csv(&lake, "select run, file, top1 from evals"), "run,file,top1\nsmall,val.json,0.75\n");
@@ -266,7 +350,10 @@ mod tests {
         assert!(lake.query("explain select * from pairs").expect("answered").height() > 0);
         assert!(lake.query("values (1), (2)").is_ok() && lake.query("(select 1)").is_ok());
         assert!(csv(&lake, "show tables").contains("candidates,"));
-        assert_eq!(csv(&lake, "describe table counters"), "column,type\nquery_id,u32\nseen,i64\n");
+        assert_eq!(
+            csv(&lake, "describe table counters"),
+            "column,type,meaning\nquery_id,u32,the query's number\nseen,i64,\"distinct pairs seen that match it, fetched or not: the n_q of the cap\"\n"
+        );
         assert!(refused(&lake, "select 1; select 2").contains("found 2"));
     }
 

@@ -21,7 +21,7 @@ fn distance(a: &str, b: &str) -> usize {
 }
 
 /// Longest name compared; the time of a comparison is the product of both lengths.
-const MAX_CHARS: usize = 100;
+pub(crate) const MAX_CHARS: usize = 100;
 /// Most names proposed.
 const MAX_NAMES: usize = 3;
 

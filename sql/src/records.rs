@@ -16,6 +16,8 @@ pub(crate) enum Kind {
     Text,
     /// Whole numbers.
     Int,
+    /// Any numbers.
+    Float,
 }
 
 enum Cells {
@@ -44,6 +46,7 @@ impl Records {
             let cells = match kind {
                 Kind::Text => Cells::Text(Vec::new()),
                 Kind::Int => Cells::Int(Vec::new()),
+                Kind::Float => Cells::Float(Vec::new()),
             };
             records.index.insert((*name).to_string(), records.columns.len());
             records.columns.push(((*name).to_string(), cells));

@@ -22,6 +22,8 @@ pub enum Format {
     /// One JSON object per line. Lists are arrays, bytes hex strings; numbers keep all their digits; NaN and infinities,
     /// which JSON lacks, are null.
     Json,
+    /// A Parquet file with the answer's own types, for other programs. Not text: it goes into a file or pipe.
+    Parquet,
 }
 
 impl std::str::FromStr for Format {
@@ -31,8 +33,9 @@ impl std::str::FromStr for Format {
         match name {
             "table" => Ok(Format::Table),
             "csv" => Ok(Format::Csv),
-            "json" => Ok(Format::Json),
-            _ => Err(format!("{name:?} is not table, csv or json")),
+            "json" | "jsonl" => Ok(Format::Json),
+            "parquet" => Ok(Format::Parquet),
+            _ => Err(format!("{name:?} is not table, csv, json, jsonl or parquet")),
         }
     }
 }
@@ -47,8 +50,16 @@ pub fn render(frame: &mut DataFrame, format: Format, out: &mut impl Write) -> Re
         Format::Table => table(frame, out),
         Format::Csv => csv(frame, out),
         Format::Json => json_lines(frame, out),
+        Format::Parquet => return parquet(frame, out),
     };
     written.and_then(|()| out.flush()).map_err(Error::Print)
+}
+
+fn parquet(frame: &mut DataFrame, out: &mut impl Write) -> Result<(), Error> {
+    // The writer wants a file of its own for its lifetime; answers are in memory anyway.
+    let mut bytes = Vec::new();
+    ParquetWriter::new(&mut bytes).finish(frame).map_err(|error| Error::Parquet { why: error.to_string() })?;
+    out.write_all(&bytes).and_then(|()| out.flush()).map_err(Error::Print)
 }
 
 fn cell(column: &Column, row: usize) -> AnyValue<'_> {
@@ -218,6 +229,15 @@ mod tests {
         assert_eq!(lines[1], r#"{"text":null,"hash":7,"share":null,"ids":[],"bytes":"","flag":false}"#);
         let read: serde_json::Value = serde_json::from_str(lines[0]).expect("json");
         assert_eq!(read["hash"].as_u64(), Some(u64::MAX));
+    }
+
+    #[test]
+    fn parquet_keeps_types() {
+        let mut out = Vec::new();
+        render(&mut frame(), Format::Parquet, &mut out).expect("written");
+        let read = ParquetReader::new(std::io::Cursor::new(out)).finish().expect("read");
+        assert_eq!(read.schema(), frame().schema());
+        assert_eq!(read.column("hash").expect("there").u64().expect("u64").get(0), Some(u64::MAX));
     }
 
     #[test]

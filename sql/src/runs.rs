@@ -1,4 +1,4 @@
-//! Tables over `runs/`: what each run is, its metrics, and its evaluations. Written to be read by any version, so lenient.
+//! Tables over folders with a `meta.json`: runs with their metrics and evaluations, and selections. Written to be read by any version, so lenient.
 
 use crate::Error;
 use crate::records::{Kind, Records, text};
@@ -13,20 +13,32 @@ const MAX_JSON: u64 = 16 << 20;
 
 /// One row per run: its name, and the properties and parents of its `meta.json` as columns (`parent_ROLE`).
 pub(crate) fn runs(folder: &Path) -> Result<DataFrame, Error> {
-    let mut records = Records::new(&[("run", Kind::Text), ("version", Kind::Int), ("error", Kind::Text)]);
-    for (name, run) in entries(folder, Path::is_dir)? {
-        match description(&run) {
+    described("runs", "run", &[], folder)
+}
+
+/// One row per selection of a corpus: as [`runs`].
+pub(crate) fn selections(corpus: Option<&Path>) -> Result<DataFrame, Error> {
+    // No folder is never found, and so has no selections.
+    let counts = [("pairs", Kind::Int), ("kept", Kind::Int), ("samples", Kind::Int), ("per_query", Kind::Int)];
+    described("selections", "selection", &counts, &corpus.map(|corpus| corpus.join("selection")).unwrap_or_default())
+}
+
+/// One row per folder in `folder`, with what its `meta.json` says; the `known` properties are columns even without rows.
+fn described(name: &'static str, column: &str, known: &[(&str, Kind)], folder: &Path) -> Result<DataFrame, Error> {
+    let mut records = Records::new(&[&[(column, Kind::Text), ("version", Kind::Int), ("error", Kind::Text)], known].concat());
+    for (name, path) in entries(folder, Path::is_dir)? {
+        match description(&path) {
             Ok(Some(meta)) => {
                 let mut row = meta.get("properties").and_then(Value::as_object).cloned().unwrap_or_default();
                 row.extend(meta.get("version").map(|version| ("version".to_string(), version.clone())));
                 row.extend(meta.get("parents").map(|parents| ("parent".to_string(), parents.clone())));
-                records.push(&[("run", &name)], &row);
+                records.push(&[(column, &name)], &row);
             }
-            Ok(None) => records.push(&[("run", &name)], &Map::new()),
-            Err(why) => records.push(&[("run", &name), ("error", &why)], &Map::new()),
+            Ok(None) => records.push(&[(column, &name)], &Map::new()),
+            Err(why) => records.push(&[(column, &name), ("error", &why)], &Map::new()),
         }
     }
-    table("runs", folder, records.frame())
+    table(name, folder, records.frame())
 }
 
 /// One row per run and property: what [`runs`] has, for those who do not know the names.
@@ -51,7 +63,11 @@ pub(crate) fn corpus(folder: Option<&Path>) -> Result<DataFrame, Error> {
 
 /// One row per line of `RUN/metrics.jsonl`. A line that is no JSON object is passed over: a killed run cuts its last one.
 pub(crate) fn metrics(folder: &Path) -> Result<DataFrame, Error> {
-    let mut records = Records::new(&[("run", Kind::Text), ("step", Kind::Int)]);
+    const FLOATS: [&str; 8] = ["epoch", "loss", "lr", "scale", "grad_norm", "samples_per_second", "data_wait", "seconds"];
+    let mut known = vec![("run", Kind::Text), ("step", Kind::Int)];
+    known.extend(FLOATS.map(|name| (name, Kind::Float)));
+    known.push(("damaged", Kind::Int));
+    let mut records = Records::new(&known);
     for (name, run) in entries(folder, Path::is_dir)? {
         let path = run.join("metrics.jsonl");
         let file = match File::open(&path) {
@@ -72,7 +88,9 @@ pub(crate) fn metrics(folder: &Path) -> Result<DataFrame, Error> {
 
 /// One row per JSON object of `RUN/evals/*.json`; a file that cannot be read has a row that says why.
 pub(crate) fn evals(folder: &Path) -> Result<DataFrame, Error> {
-    let mut records = Records::new(&[("run", Kind::Text), ("file", Kind::Text), ("task", Kind::Text), ("error", Kind::Text)]);
+    let mut known = vec![("run", Kind::Text), ("file", Kind::Text), ("task", Kind::Text), ("error", Kind::Text), ("n", Kind::Int)];
+    known.extend(["top1", "top5", "mean_per_class"].map(|name| (name, Kind::Float)));
+    let mut records = Records::new(&known);
     for (name, run) in entries(folder, Path::is_dir)? {
         for (file, path) in entries(&run.join("evals"), |path| path.extension().is_some_and(|end| end == "json"))? {
             let fixed = [("run", name.as_str()), ("file", file.as_str())];

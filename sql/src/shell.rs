@@ -1,14 +1,18 @@
 //! Statements from a file, from standard input, or typed: cut at semicolons, answered in order.
 
+use crate::complete::Names;
+use crate::near::near;
+use crate::place;
 use crate::statement::split;
-use crate::{Error, Format, INSPECTIONS, Inspection, Lake, render};
+use crate::{Error, Format, INSPECTIONS, Inspection, Lake, Parameters, render};
 use polars::prelude::{Column, DataFrame};
 use rustyline::error::ReadlineError;
-use rustyline::{Config, DefaultEditor};
+use rustyline::history::DefaultHistory;
+use rustyline::{CompletionType, Config, Editor};
 use std::io::{BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
-const HELP: &str = "\\d         tables\n\\d NAME    columns of a table\n\\i         questions worth asking\n\\i NAME    the answer to one\n\\q         leave\n\
+const HELP: &str = "\\d         tables\n\\d NAME    columns of a table\n\\i         questions worth asking\n\\i NAME    the answer to one; NAME=VALUE behind it for those that ask for a value\n\\q         leave\n\
                     A statement ends with a semicolon and may take several lines.\n";
 /// Lines of history kept.
 const HISTORY: usize = 1000;
@@ -27,25 +31,25 @@ impl Lake {
     /// As [`Lake::run_file`], for text that came from `origin`, which messages name.
     ///
     /// # Errors
-    /// As [`Lake::run_file`].
+    /// As [`Lake::run_file`]; also `UnusedParameter` for a value that no statement asks for, and `OneAnswer` for several
+    /// statements as Parquet. Both come before anything is run.
     pub fn run_text(&self, text: &str, origin: &str, format: Format, out: &mut impl Write) -> Result<(), Error> {
-        let within = |line: usize, error: Error| match error {
-            error @ Error::Print(_) => error,
-            error => Error::InText { origin: origin.to_string(), line, source: Box::new(error) },
-        };
-        let (mut statements, rest) = split(text).map_err(|error| within(text.lines().count(), error))?;
+        let origin = Origin { name: origin, text, first: 1 };
+        let (mut statements, rest) = split(text).map_err(|error| origin.mistake(text, (error, Some(text.trim_end().len()))))?;
         if !rest.is_empty() {
-            // The last statement of a text needs no semicolon. `rest` lies at its end, but for blanks.
-            statements.push((1 + text[..text.trim_end().len() - rest.len()].matches('\n').count(), rest));
+            // The last statement of a text needs no semicolon.
+            statements.push((0, rest));
         }
-        for (line, statement) in statements {
-            self.answer(statement, format, out).map_err(|error| within(line, error))?;
+        self.parameters().check_used(text)?;
+        if format == Format::Parquet && statements.len() > 1 {
+            return Err(Error::OneAnswer { found: statements.len() });
         }
-        Ok(())
+        statements.into_iter().try_for_each(|(_, statement)| self.answer(statement, &origin, format, out))
     }
 
-    fn answer(&self, statement: &str, format: Format, out: &mut impl Write) -> Result<(), Error> {
-        render(&mut self.query(statement)?, format, out)
+    fn answer(&self, statement: &str, origin: &Origin, format: Format, out: &mut impl Write) -> Result<(), Error> {
+        let mut frame = self.query_placed(statement).map_err(|mistake| origin.mistake(statement, *mistake))?;
+        render(&mut frame, format, out)
     }
 
     /// Reads statements from standard input until it ends. On a terminal with prompt, history and `\d`, an error is
@@ -59,8 +63,14 @@ impl Lake {
     }
 
     fn type_in(&self, format: Format, out: &mut impl Write) -> Result<(), Error> {
-        let config = Config::builder().auto_add_history(false).max_history_size(HISTORY).map_err(Error::Terminal)?.build();
-        let mut editor = DefaultEditor::with_config(config).map_err(Error::Terminal)?;
+        let config = Config::builder()
+            .auto_add_history(false)
+            .completion_type(CompletionType::List)
+            .max_history_size(HISTORY)
+            .map_err(Error::Terminal)?
+            .build();
+        let mut editor: Editor<Names, DefaultHistory> = Editor::with_config(config).map_err(Error::Terminal)?;
+        editor.set_helper(Some(Names::of(self)));
         let history = history_file();
         // History is a convenience: a cache that cannot be read or written is no reason to stop.
         let _ = history.as_ref().map(|file| editor.load_history(file));
@@ -68,6 +78,11 @@ impl Lake {
         let mut session = Session::new(self, format);
         let mut typed = String::new();
         loop {
+            // Help and messages are to be seen before the next prompt.
+            out.flush().map_err(Error::Print)?;
+            if let Some(names) = editor.helper_mut() {
+                names.before.clone_from(&session.pending);
+            }
             let line = match editor.readline(if session.pending.is_empty() { "diptych> " } else { "      -> " }) {
                 Ok(line) => line,
                 Err(ReadlineError::Interrupted) => {
@@ -99,17 +114,35 @@ impl Lake {
 
     fn read_in(&self, input: impl BufRead, format: Format, out: &mut impl Write) -> Result<(), Error> {
         let mut session = Session::new(self, format);
-        for (above, line) in input.lines().enumerate() {
+        session.name = "standard input";
+        for line in input.lines() {
             let line = line.map_err(Error::io("read", Path::new("standard input")))?;
-            let next = session.line(&line, out).map_err(|error| match error {
-                error @ Error::Print(_) => error,
-                error => Error::InText { origin: "standard input".to_string(), line: above + 1, source: Box::new(error) },
-            })?;
-            if let Next::Leave = next {
+            if let Next::Leave = session.line(&line, out)? {
                 return Ok(());
             }
         }
-        self.run_text(&session.pending, "the end of standard input", format, out)
+        let rest = std::mem::take(&mut session.pending);
+        let origin = Origin { name: session.name, text: &rest, first: session.begun };
+        let (_, statement) = split(&rest).map_err(|error| origin.mistake(&rest, (error, None)))?;
+        if statement.is_empty() { Ok(()) } else { self.answer(statement, &origin, format, out) }
+    }
+}
+
+/// A text that statements are cut from, for messages.
+struct Origin<'a> {
+    name: &'a str,
+    text: &'a str,
+    /// The line of `name` on which `text` begins, counted from 1.
+    first: usize,
+}
+
+impl Origin<'_> {
+    /// The error with its place: `statement` is a part of the text, the mistake's offset lies in it.
+    fn mistake(&self, statement: &str, (error, at): (Error, Option<usize>)) -> Error {
+        let begin = (statement.as_ptr() as usize).saturating_sub(self.text.as_ptr() as usize).min(self.text.len());
+        let (line, column) = place::line_and_column(self.text, begin + at.unwrap_or(0));
+        let place = at.map(|at| format!(", column {column}, at {}", place::word_at(statement, at))).unwrap_or_default();
+        Error::InText { origin: self.name.to_string(), line: self.first + line - 1, place, source: Box::new(error) }
     }
 }
 
@@ -125,17 +158,29 @@ struct Session<'a> {
     format: Format,
     /// What was read of a statement that is not complete.
     pending: String,
+    /// The line on which it begins, counted from 1.
+    begun: usize,
+    /// Lines read.
+    lines: usize,
+    /// Where lines come from, for messages.
+    name: &'static str,
 }
 
 impl<'a> Session<'a> {
     fn new(lake: &'a Lake, format: Format) -> Self {
-        Session { lake, format, pending: String::new() }
+        Session { lake, format, pending: String::new(), begun: 1, lines: 0, name: "your statement" }
     }
 
     /// Takes a line: a command when no statement is begun, else text whose complete statements are answered.
     fn line(&mut self, line: &str, out: &mut impl Write) -> Result<Next, Error> {
-        if self.pending.trim().is_empty() && line.trim_start().starts_with('\\') {
-            return self.command(line.trim(), out);
+        self.lines += 1;
+        if self.pending.trim().is_empty() {
+            // On a terminal each statement is counted from its own first line.
+            self.begun = if self.name == "standard input" { self.lines } else { 1 };
+            self.pending.clear();
+            if line.trim_start().starts_with('\\') {
+                return self.command(line.trim(), out);
+            }
         }
         self.pending += line;
         self.pending.push('\n');
@@ -148,11 +193,14 @@ impl<'a> Session<'a> {
                 return Ok(Next::Read);
             }
         };
+        let origin = Origin { name: self.name, text: &text, first: self.begun };
         if !rest.is_empty() {
+            let (line, _) = place::line_and_column(&text, text.trim_end().len() - rest.len());
+            self.begun += line - 1;
             self.pending = format!("{rest}\n");
         }
         for (_, statement) in statements {
-            self.lake.answer(statement, self.format, out)?;
+            self.lake.answer(statement, &origin, self.format, out)?;
         }
         Ok(Next::Read)
     }
@@ -164,14 +212,23 @@ impl<'a> Session<'a> {
             ("\\d", "") => render(&mut self.lake.tables()?, self.format, out)?,
             ("\\d", table) => render(&mut self.lake.columns(table)?, self.format, out)?,
             ("\\i", "") => render(&mut questions()?, self.format, out)?,
-            ("\\i", name) => match Inspection::find(name) {
-                Some(inspection) => self.lake.answer(inspection.text, self.format, out)?,
-                None => return Err(Error::NoInspection { name: name.to_string() }),
-            },
+            ("\\i", question) => {
+                let mut words = question.split_whitespace();
+                let name = words.next().unwrap_or_default();
+                let unknown = || Error::NoInspection { name: name.to_string(), near: near_question(name) };
+                let inspection = Inspection::find(name).ok_or_else(unknown)?;
+                let lake = self.lake.with_parameters(Parameters::parse(words)?);
+                lake.run_text(inspection.text, name, self.format, out)?;
+            }
             _ => write!(out, "{HELP}").map_err(Error::Print)?,
         }
         Ok(Next::Read)
     }
+}
+
+fn near_question(name: &str) -> String {
+    let near = near(name, INSPECTIONS.iter().map(|inspection| inspection.name));
+    if near.is_empty() { "\\i lists them".to_string() } else { format!("did you mean {}", near.join(" or ")) }
 }
 
 /// The questions worth asking, as an answer.
@@ -215,8 +272,8 @@ mod tests {
     fn statements_take_lines_and_commands_stand_between() {
         let (result, out) = read("select 1\n  as a; select 2 as b;\n\\d pairs\nselect ';\n\\d' as c;\n\\q\nselect 3 as d;");
         result.expect("answered");
-        assert!(out.starts_with("a\r\n1\r\nb\r\n2\r\ncolumn,type\r\n"), "{out}");
-        assert!(out.contains("perceptual_hash,u64") && out.ends_with("c\r\n\";\n\\d\"\r\n"), "{out}");
+        assert!(out.starts_with("a\r\n1\r\nb\r\n2\r\ncolumn,type,meaning\r\n"), "{out}");
+        assert!(out.contains("perceptual_hash,u64,near for") && out.ends_with("c\r\n\";\n\\d\"\r\n"), "{out}");
     }
 
     #[test]
@@ -231,7 +288,7 @@ mod tests {
         let (result, out) = read("select 1 as a;\n\nselect * from piars;\nselect 2 as b;");
         assert_eq!(out, "a\r\n1\r\n");
         let text = chain(&result.expect_err("refused"));
-        assert!(text.contains("line 3 of standard input") && text.contains("did you mean pairs"), "{text}");
+        assert!(text.contains("standard input, line 3, column 15, at \"piars\"") && text.contains("did you mean pairs"), "{text}");
     }
 
     #[test]
@@ -242,7 +299,7 @@ mod tests {
         let mut out = Vec::new();
         std::fs::write(&path, "-- two\nselect 1 as a;\n\n\nselect x from pairs  -- last\n").expect("written");
         let text = chain(&lake.run_file(&path, Format::Csv, &mut out).expect_err("refused"));
-        assert!(text.contains("line 5 of") && text.contains("a.sql") && text.contains("no column x"), "{text}");
+        assert!(text.contains("a.sql, line 5, column 8, at \"x\"") && text.contains("no column x"), "{text}");
         std::fs::write(&path, "select 'open").expect("written");
         assert!(chain(&lake.run_file(&path, Format::Csv, &mut out).expect_err("refused")).contains("within a string"));
         assert!(lake.run_file(&dir.path().join("none"), Format::Csv, &mut out).is_err());
@@ -252,7 +309,7 @@ mod tests {
     fn questions_are_asked_by_name() {
         assert!(read("\\i\n").1.contains("pairs_per_query,Which queries"));
         assert_eq!(read("\\i fields\n").1, "field,seen,matched,fetched\r\n");
-        assert!(chain(&read("\\i field\n").0.expect_err("refused")).contains("no question field"));
+        assert!(chain(&read("\\i field\n").0.expect_err("refused")).contains("no question field: did you mean fields"));
     }
 
     #[test]

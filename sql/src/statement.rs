@@ -1,6 +1,7 @@
 //! Just enough of SQL's grammar to cut a text into statements and to see which names they speak. The engine parses for real.
 
 use crate::Error;
+use std::ops::Range;
 
 /// A piece of SQL text that matters here; blanks, comments and strings do not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,15 +14,17 @@ pub(crate) enum Token<'a> {
     Semicolon,
 }
 
-/// Tokens with the offset of their end, in bytes. A string or comment that is never closed is the last item, an error.
+/// Tokens with where they lie, in bytes. A string or comment that is never closed is the last item, an error.
 pub(crate) struct Tokens<'a> {
     text: &'a str,
     at: usize,
+    /// Where the token of the last call began.
+    start: usize,
 }
 
 impl<'a> Tokens<'a> {
     pub(crate) fn of(text: &'a str) -> Self {
-        Tokens { text, at: 0 }
+        Tokens { text, at: 0, start: 0 }
     }
 
     fn rest(&self) -> &'a str {
@@ -79,6 +82,7 @@ impl<'a> Tokens<'a> {
     fn token(&mut self) -> Result<Option<Token<'a>>, Error> {
         self.skip_blanks()?;
         let start = self.at;
+        self.start = start;
         let Some(first) = self.rest().chars().next() else { return Ok(None) };
         let token = match first {
             '\'' => {
@@ -109,14 +113,14 @@ impl<'a> Tokens<'a> {
 }
 
 impl<'a> Iterator for Tokens<'a> {
-    type Item = Result<(Token<'a>, usize), Error>;
+    type Item = Result<(Token<'a>, Range<usize>), Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.token().transpose().map(|token| token.map(|token| (token, self.at)))
+        self.token().transpose().map(|token| token.map(|token| (token, self.start..self.at)))
     }
 }
 
-fn is_word(c: char) -> bool {
+pub(crate) fn is_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_' || c == '$'
 }
 
@@ -133,7 +137,7 @@ pub(crate) fn split(text: &str) -> Result<Statements<'_>, Error> {
     let (mut start, mut empty) = (0, true);
     for token in Tokens::of(text) {
         match token? {
-            (Token::Semicolon, end) => {
+            (Token::Semicolon, Range { end, .. }) => {
                 if !empty {
                     let blank = text[start..].len() - text[start..].trim_start().len();
                     let line = 1 + text[..start + blank].matches('\n').count();

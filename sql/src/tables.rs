@@ -1,7 +1,7 @@
 //! The tables that SQL sees, and where their rows lie. Rows are looked for when a statement names the table, not before.
 
 use crate::runs::entries;
-use crate::{Catalogue, Error, frames, runs};
+use crate::{Catalogue, Error, frames, runs, tars};
 use polars::io::HiveOptions;
 use polars::prelude::*;
 use shards::{Candidate, PoolRow, Reason, Row, Sample};
@@ -9,11 +9,14 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 /// The folders that are asked.
+#[derive(Clone)]
 pub(crate) struct Place {
     /// The corpus folder.
     pub(crate) corpus: Option<PathBuf>,
     /// The folder of runs.
     pub(crate) runs: Option<PathBuf>,
+    /// Folders of shards.
+    pub(crate) shards: Vec<PathBuf>,
 }
 
 /// A table by name; `about` is shown by `show tables`.
@@ -39,6 +42,12 @@ enum Rows {
     Corpus,
     /// Files of the folder of runs.
     Runs(fn(&Path) -> Result<DataFrame, Error>),
+    /// The `meta.json` of each folder of `selection/`.
+    SelectionFolders,
+    /// The tars of folders of shards.
+    Tars,
+    /// The manifests of folders of shards.
+    ShardSamples,
 }
 
 macro_rules! table {
@@ -48,7 +57,7 @@ macro_rules! table {
 }
 
 /// All tables.
-pub(crate) static TABLES: [Table; 18] = [
+pub(crate) static TABLES: [Table; 21] = [
     table!("candidates", "a pair that was seen, fetched or not", Rows::Segments("candidates", || Candidate::frame(&[]))),
     table!("corpus", "a property of the corpus", Rows::Corpus),
     table!("counters", "a query and the distinct pairs seen for it", Rows::Catalogue(frames::COUNTERS)),
@@ -64,8 +73,11 @@ pub(crate) static TABLES: [Table; 18] = [
     table!("reasons", "a pair in a selection, kept or refused", Rows::Selections("reasons.parquet", || Reason::frame(&[]))),
     table!("run_properties", "a property of a run", Rows::Runs(runs::run_properties)),
     table!("runs", "a training run", Rows::Runs(runs::runs)),
+    table!("samples", "a sample of a selection: one image with its captions", Rows::Selections("manifest.parquet", || Sample::frame(&[]))),
     table!("segments", "a committed segment", Rows::Catalogue(frames::SEGMENTS)),
-    table!("selection", "a sample of a selection", Rows::Selections("manifest.parquet", || Sample::frame(&[]))),
+    table!("selections", "a selection", Rows::SelectionFolders),
+    table!("shard_samples", "a sample of a manifest with shards of its own", Rows::ShardSamples),
+    table!("shards", "a tar of shards", Rows::Tars),
     table!("sources", "a source of the crawl", Rows::Catalogue(frames::SOURCES)),
 ];
 
@@ -87,7 +99,26 @@ impl Table {
             Rows::Corpus => Ok(runs::corpus(corpus)?.lazy()),
             // No folder is never found, and so has no runs.
             Rows::Runs(read) => Ok(read(place.runs.as_deref().unwrap_or(Path::new("")))?.lazy()),
+            Rows::SelectionFolders => Ok(runs::selections(corpus)?.lazy()),
+            Rows::Tars => Ok(tars::tars(&place.shards)?.lazy()),
+            Rows::ShardSamples => self.named_parts("folder", shard_manifests(place), || Sample::frame(&[])),
         }
+    }
+
+    /// The names of the columns, without reading rows where they are known.
+    ///
+    /// # Errors
+    /// When a file that decides them cannot be read.
+    pub(crate) fn column_names(&self, place: &Place) -> Result<Vec<String>, Error> {
+        let nowhere = Place { corpus: None, runs: None, shards: Vec::new() };
+        let place = match self.rows {
+            // These columns depend on what the files say; they are small.
+            Rows::Runs(_) | Rows::SelectionFolders => place,
+            _ => &nowhere,
+        };
+        let failed = |source| Error::Table { table: self.name, path: PathBuf::new(), source };
+        let schema = self.scan(place)?.collect_schema().map_err(failed)?;
+        Ok(schema.iter_names().map(ToString::to_string).collect())
     }
 
     /// The Parquet files of the table as it is now; none for tables that have other sources.
@@ -97,7 +128,8 @@ impl Table {
             Rows::Segments(folder, _) => segment_files(corpus, folder),
             Rows::Selections(file, _) => Ok(selection_files(corpus, file)?.into_iter().map(|(_, path)| path).collect()),
             Rows::Queries => Ok(query_files(corpus)),
-            Rows::Catalogue(_) | Rows::Corpus | Rows::Runs(_) => Ok(Vec::new()),
+            Rows::ShardSamples => Ok(shard_manifests(place).into_iter().map(|(_, path)| path).collect()),
+            Rows::Catalogue(_) | Rows::Corpus | Rows::Runs(_) | Rows::SelectionFolders | Rows::Tars => Ok(Vec::new()),
         }
     }
 
@@ -125,20 +157,28 @@ impl Table {
 
     /// The rows of this file in every selection, with the selection's name as the first column.
     fn selections(&self, corpus: Option<&Path>, file: &str, empty: fn() -> PolarsResult<DataFrame>) -> Result<LazyFrame, Error> {
-        let named = |frame: LazyFrame, name: &str| frame.select([lit(name).cast(DataType::String).alias("selection"), all().as_expr()]);
+        self.named_parts("selection", selection_files(corpus, file)?, empty)
+    }
+
+    /// The rows of files, each with its name in a column before the others.
+    fn named_parts(&self, column: &str, files: Vec<(String, PathBuf)>, empty: fn() -> PolarsResult<DataFrame>) -> Result<LazyFrame, Error> {
+        let named = |frame: LazyFrame, name: &str| frame.select([lit(name).cast(DataType::String).alias(column), all().as_expr()]);
         let mut parts = Vec::new();
-        for (name, path) in selection_files(corpus, file)? {
+        let first = files.first().map(|(_, path)| path.clone()).unwrap_or_default();
+        for (name, path) in files {
             parts.push(named(self.parquet(&[path], empty)?, &name));
         }
         if parts.is_empty() {
             return Ok(named(self.parquet(&[], empty)?, ""));
         }
-        concat_lf_diagonal(parts, UnionArgs::default()).map_err(|source| Error::Table {
-            table: self.name,
-            path: corpus.unwrap_or(Path::new("")).join("selection"),
-            source,
-        })
+        concat_lf_diagonal(parts, UnionArgs::default()).map_err(|source| Error::Table { table: self.name, path: first, source })
     }
+}
+
+/// The manifests of the folders of shards, by folder; those that are not there have no rows.
+fn shard_manifests(place: &Place) -> Vec<(String, PathBuf)> {
+    let manifests = place.shards.iter().map(|folder| (folder.display().to_string(), folder.join("manifest.parquet")));
+    manifests.filter(|(_, path)| path.exists()).collect()
 }
 
 /// The catalogue of a corpus that has one here.
@@ -201,7 +241,7 @@ mod tests {
     fn every_table_has_its_columns_without_rows() {
         for table in &TABLES {
             let frame = table
-                .scan(&Place { corpus: None, runs: None })
+                .scan(&Place { corpus: None, runs: None, shards: Vec::new() })
                 .and_then(|frame| frame.collect().map_err(|source| Error::Table { table: table.name, path: PathBuf::new(), source }));
             let frame = frame.expect(table.name);
             assert!(frame.height() == 0 && frame.width() >= 2, "{}", table.name);

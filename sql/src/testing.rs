@@ -39,7 +39,8 @@ impl Corpus {
 
     /// Everything in it as tables.
     pub(crate) fn lake(&self) -> Lake {
-        Lake::open(Some(self.path()), Some(&self.path().join("runs"))).expect("opened")
+        let lake = Lake::open(Some(self.path()), Some(&self.path().join("runs"))).expect("opened");
+        lake.with_shards(&[self.path().join("set")]).expect("there")
     }
 }
 
@@ -70,6 +71,10 @@ pub(crate) fn corpus() -> Corpus {
         reason(&fetched[2], "kept", String::new()),
     ];
     write(path, "selection/first/reasons.parquet", reasons);
+    Meta::new("selection").with("pairs", 3).with("kept", 2).with("samples", 2).write(&path.join("selection/first")).expect("written");
+    let labelled = |row: &PoolRow| Sample { label: Some(1), shard: "00000.tar".into(), ..sample(row, 1, "test") };
+    write(path, "set/manifest.parquet", vec![labelled(&fetched[0]), labelled(&fetched[1])]);
+    std::fs::write(path.join("set/00000.tar"), vec![0; 2048]).expect("written");
     Meta::new("corpus").with("seed", u64::MAX).write(path).expect("written");
     runs(&path.join("runs/small"));
     catalogue(path);
@@ -102,11 +107,15 @@ fn catalogue(corpus: &Path) {
     catalogue.remember("state", "kept").expect("kept");
 }
 
+const METRICS: &str = "{\"step\": 10, \"loss\": 2.5, \"samples_per_second\": 100, \"data_wait\": 0.01, \"seconds\": 4.0}
+{\"step\": 20, \"loss\": 1.5, \"samples_per_second\": 200, \"data_wait\": 0.03, \"seconds\": 9.0}
+";
+
 fn runs(run: &Path) {
     std::fs::create_dir_all(run.join("evals")).expect("made");
     Meta::new("run").with("model", "small").with("lr", 0.001).write(run).expect("written");
-    std::fs::write(run.join("metrics.jsonl"), "{\"step\": 10, \"loss\": 2.5}\n{\"step\": 20, \"loss\": 1.5}\n").expect("written");
-    std::fs::write(run.join("evals/val.json"), "{\"task\": \"zero-shot\", \"top1\": 0.75}").expect("written");
+    std::fs::write(run.join("metrics.jsonl"), METRICS).expect("written");
+    std::fs::write(run.join("evals/val.json"), "{\"task\": \"zero-shot\", \"n\": 100, \"top1\": 0.75}").expect("written");
 }
 
 fn query(id: u32, text: &str, source: &str) -> Query {

@@ -43,6 +43,17 @@ pub(super) fn number(value: f64) -> String {
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_string() } else { text }
 }
 
+/// A value on an axis: thousands and millions by letter.
+pub(super) fn short(value: f64) -> String {
+    let size = value.abs();
+    for (unit, letter) in [(1e9, "G"), (1e6, "M"), (1e3, "k")] {
+        if size >= unit && size < unit * 1e6 {
+            return number(value / unit) + letter;
+        }
+    }
+    number(value)
+}
+
 /// Seconds as people say them.
 pub(super) fn seconds(value: f64) -> String {
     match value {
@@ -105,6 +116,11 @@ mod tests {
         let shown = [0.0, 1.5, 100.0, 0.07, 12.0, 1e-4, 3e6].map(number);
         assert_eq!(shown, ["0", "1.5", "100", "0.07", "12", "1e-4", "3e6"]);
         assert_eq!((seconds(1.25), seconds(62.0), seconds(187.4)), ("1.2 s".into(), "62 s".into(), "3 min 07 s".into()));
+    }
+
+    #[test]
+    fn axes_speak_in_thousands() {
+        assert_eq!([0.0, 999.0, 1000.0, 2500.0, 1e5, 2e6, 0.003].map(short), ["0", "999", "1k", "2.5k", "100k", "2M", "0.003"]);
     }
 
     #[test]

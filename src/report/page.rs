@@ -1,16 +1,15 @@
 //! Lays a report out: one function per section, each empty when it has nothing to show.
 
 use super::html::{count, escape, image, number, percent, seconds};
-use super::plot;
-use super::{Confusion, Prediction, ReportData};
+use super::{HostTally, Prediction, ReportData, Shown, matrix, plot};
 use std::fmt::Write;
 
 /// The page's style: no script, no font, no file from elsewhere; dark and light by the reader's choice, ink on paper when printed.
 const STYLE: &str = include_str!("style.css");
 /// Classes shown of a picture's answer.
 const TOP: usize = 5;
-/// Mistakes listed under the confusion map.
-const WORST: usize = 8;
+/// Reasons listed beside a host.
+const REASONS: usize = 4;
 
 /// The report as one HTML page without scripts or links to other files.
 pub fn render(data: &ReportData) -> String {
@@ -34,19 +33,27 @@ pub fn render(data: &ReportData) -> String {
     ));
     out.push_str(&pairs(data));
     out.push_str(&bars(
-        "Refused",
+        "Refused, by reason",
         "pairs, by the first reason",
         data.refusals.iter().map(|(name, n)| (name.as_str(), *n as f64, count(*n))),
     ));
     out.push_str("</div>\n");
-    out.push_str(&curves(data));
-    out.push_str(&predictions(&data.predictions));
-    out.push_str(&data.confusion.as_ref().map(confusion).unwrap_or_default());
+    out.push_str(&hosts(&data.hosts));
+    out.push_str(&queries(data));
     out.push_str(&duplicates(data));
+    out.push_str(&curves(data));
+    out.push_str(&predictions(
+        "What the model says",
+        "test pictures, evenly spaced over the test set, with the classes found most probable",
+        &data.predictions,
+    ));
+    out.push_str(&predictions("Surest mistakes", "the wrong answers of highest probability", &data.surest_mistakes));
+    out.push_str(&confusion(data));
     out.push_str("<div class=\"columns\">\n");
     out.push_str(&bars("Time", "per stage", data.stages.iter().map(|(name, s)| (name.as_str(), *s, seconds(*s)))));
     out.push_str(&facts(data));
     out.push_str("</div>\n");
+    out.push_str(&missing(data));
     out.push_str(&commands(data));
     out.push_str("</main>\n</body>\n</html>\n");
     out
@@ -81,12 +88,28 @@ fn bars<'a>(title: &str, note: &str, rows: impl Iterator<Item = (&'a str, f64, S
     section(title, note, &if table.is_empty() { table } else { format!("<table class=\"bars\">\n{table}</table>\n") })
 }
 
+/// Accuracies as bars with their intervals and the level of guessing; the words wrap where a figure's could not.
 fn accuracy(data: &ReportData) -> String {
-    if data.accuracies.is_empty() {
-        return String::new();
-    }
-    let legend = "<p class=\"legend\"><span><i class=\"s1\"></i>right answers, with the 95 % interval</span><span><i class=\"s2\"></i>guessing</span></p>";
-    section("Accuracy", "zero-shot, top-1", &(plot::accuracies(&data.accuracies) + legend))
+    let row = |row: &super::Accuracy| {
+        let (low, share, high) = row.interval();
+        let wide = |share: f64| 100.0 * share.clamp(0.0, 1.0);
+        format!(
+            "<div class=\"measure\"><p>{} <b>{}</b> <span>of {}, 95 % interval {} to {}</span></p>\
+             <div class=\"scale\"><i class=\"s1\" style=\"width:{:.1}%\"></i><u style=\"left:{:.1}%;width:{:.1}%\"></u><s style=\"left:{:.1}%\"></s></div></div>\n",
+            escape(&row.name),
+            percent(share),
+            count(row.n),
+            percent(low),
+            percent(high),
+            wide(share),
+            wide(low),
+            wide(high - low),
+            wide(row.chance)
+        )
+    };
+    let rows: String = data.accuracies.iter().map(row).collect();
+    let legend = "<p class=\"ends\"><span>0 %</span><span>50 %</span><span>100 %</span></p>\n<p class=\"legend\"><span><i class=\"s1\"></i>right answers, with their interval</span><span><i class=\"s2\"></i>guessing</span></p>";
+    section("Accuracy", "zero-shot", &if rows.is_empty() { rows } else { rows + legend })
 }
 
 fn pairs(data: &ReportData) -> String {
@@ -98,18 +121,58 @@ fn pairs(data: &ReportData) -> String {
     section("Pairs per query", "before and after the cap", &(figure + legend))
 }
 
+/// Hosts with the share of their pairs that was refused.
+fn hosts(hosts: &[HostTally]) -> String {
+    let row = |tally: &HostTally| {
+        let share = tally.refused as f64 / tally.seen.max(1) as f64;
+        let reasons = tally
+            .reasons
+            .iter()
+            .take(REASONS)
+            .map(|(reason, n)| format!("{} {}", escape(reason), count(*n)))
+            .collect::<Vec<_>>()
+            .join(", ");
+        let more = if tally.reasons.len() > REASONS { ", ..." } else { "" };
+        format!(
+            "<tr><th>{}</th><td class=\"track\"><i class=\"s2\" style=\"width:{:.1}%\"></i></td><td class=\"number\">{} of {}</td><td class=\"words\">{reasons}{more}</td></tr>\n",
+            escape(&tally.host),
+            100.0 * share.min(1.0),
+            count(tally.refused),
+            count(tally.seen)
+        )
+    };
+    let rows: String = hosts.iter().map(row).collect();
+    section(
+        "Refused, by host",
+        "pairs refused of those seen, and why",
+        &if rows.is_empty() { rows } else { format!("<table class=\"bars hosts\">\n{rows}</table>\n") },
+    )
+}
+
+/// The queries with most pairs.
+fn queries(data: &ReportData) -> String {
+    let row = |(text, before, after): &(String, u64, u64)| {
+        format!("<tr><td>{}</td><td class=\"number\">{}</td><td class=\"number\">{}</td></tr>", escape(text), count(*before), count(*after))
+    };
+    let rows: String = data.top_queries.iter().map(row).collect();
+    let table = format!(
+        "<div class=\"scroll\"><table class=\"plain narrow\"><tr><th>query</th><th class=\"number\">pairs seen</th><th class=\"number\">pairs kept</th></tr>{rows}</table></div>\n"
+    );
+    section("Most frequent queries", "", &if rows.is_empty() { rows } else { table })
+}
+
 fn curves(data: &ReportData) -> String {
     let figure = |curve: &super::Curve| {
         let last = curve.points.iter().rev().find(|point| point.1.is_finite());
-        let last = last.map(|point| format!(", at the end {}", number(point.1))).unwrap_or_default();
-        let caption = format!("<figcaption>{}{last}</figcaption>", escape(&curve.name));
-        format!("<figure>{}{caption}</figure>\n", plot::curve(&curve.name, &curve.points))
+        let last = last.map(|point| format!(" <span>last: {} {}</span>", number(point.1), escape(&curve.unit))).unwrap_or_default();
+        let caption = format!("<figcaption><b>{}</b>{last}</figcaption>", escape(&curve.name));
+        format!("<figure>{caption}{}</figure>\n", plot::curve(&curve.name, &curve.unit, &curve.points))
     };
     let figures: String = data.curves.iter().map(figure).collect();
     section("Training", "", &if figures.is_empty() { figures } else { format!("<div class=\"figures\">{figures}</div>\n") })
 }
 
-fn predictions(predictions: &[Prediction]) -> String {
+fn predictions(title: &str, note: &str, predictions: &[Prediction]) -> String {
     let card = |prediction: &Prediction| {
         let right = prediction.top.first().is_some_and(|(class, _)| *class == prediction.truth);
         let (mark, word) = if right { ("right", "✓") } else { ("wrong", "✗") };
@@ -125,36 +188,67 @@ fn predictions(predictions: &[Prediction]) -> String {
     };
     let cards: String = predictions.iter().map(card).collect();
     let inside = if cards.is_empty() { cards } else { format!("<div class=\"cards\">{cards}</div>\n") };
-    section("What the model says", "test pictures, what they show, and the five classes found most probable", &inside)
+    section(title, note, &inside)
 }
 
-fn confusion(confusion: &Confusion) -> String {
-    let mut mistakes = Vec::new();
-    for (truth, row) in confusion.counts.iter().enumerate() {
-        let wrong = row.iter().enumerate().filter(|&(answer, &n)| answer != truth && n > 0);
-        mistakes.extend(wrong.map(|(answer, &n)| (n, truth, answer)));
-    }
-    // The most frequent first, then in the order of the classes.
-    mistakes.sort_unstable_by(|a, b| b.0.cmp(&a.0).then(a.cmp(b)));
-    let name = |class: usize| escape(confusion.classes.get(class).map_or("?", String::as_str));
-    let row = |&(n, truth, answer): &(u64, usize, usize)| {
-        format!("<tr><td>{}</td><td>{}</td><td>{}</td></tr>", name(truth), name(answer), count(n))
+fn confusion(data: &ReportData) -> String {
+    let figure = |confusion: &super::Confusion| {
+        format!(
+            "<figure><figcaption><b>{}</b></figcaption><div class=\"scroll\">{}</div></figure>\n",
+            escape(&confusion.title),
+            matrix::matrix(confusion)
+        )
     };
-    let rows: String = mistakes.iter().take(WORST).map(row).collect();
-    let table = format!("<table class=\"plain\"><tr><th>shows</th><th>taken for</th><th>times</th></tr>{rows}</table>");
-    let table = if rows.is_empty() { "<p>No mistakes.</p>".to_string() } else { table };
-    let inside = format!("<div class=\"columns\"><div class=\"map\">{}</div><div>{table}</div></div>\n", plot::confusion(confusion));
-    section("Confusion", "rows show, columns answer; right answers lie on the diagonal", &inside)
+    let figures: String = data.confusions.iter().map(figure).collect();
+    let row = |(truth, answer, n, total): &(String, String, u64, u64)| {
+        format!(
+            "<tr><td>{}</td><td>{}</td><td class=\"number\">{} of {}</td></tr>",
+            escape(truth),
+            escape(answer),
+            count(*n),
+            count(*total)
+        )
+    };
+    let rows: String = data.mistakes.iter().map(row).collect();
+    let table = if rows.is_empty() {
+        rows
+    } else {
+        format!(
+            "<figure><figcaption><b>Most frequent mistakes</b></figcaption><div class=\"scroll\"><table class=\"plain\"><tr><th>shown</th><th>answered</th><th class=\"number\">times</th></tr>{rows}</table></div></figure>\n"
+        )
+    };
+    let inside = figures + &table;
+    section(
+        "Confusion",
+        "per cent of each row; right answers lie on the diagonal",
+        &if inside.is_empty() { inside } else { format!("<div class=\"matrices\">{inside}</div>\n") },
+    )
 }
 
 fn duplicates(data: &ReportData) -> String {
+    let side = |word: &str, shown: &Shown| {
+        format!(
+            "<div><b>{word}</b>{}<p>{}</p><p class=\"note\">{}</p></div>",
+            image(&shown.image, word),
+            escape(&shown.caption),
+            escape(&shown.url)
+        )
+    };
     let pair = |pair: &super::DuplicatePair| {
-        let (kept, copy) = (image(&pair.kept, "kept"), image(&pair.copy, "copy"));
-        format!("<figure class=\"twins\">{kept}{copy}<figcaption>{}</figcaption></figure>\n", escape(&pair.reason))
+        let (kept, copy) = (side("kept", &pair.kept), side("copy", &pair.copy));
+        format!("<figure class=\"twins\"><div>{kept}{copy}</div><figcaption>{}</figcaption></figure>\n", escape(&pair.reason))
     };
     let pairs: String = data.duplicates.iter().map(pair).collect();
-    let inside = if pairs.is_empty() { pairs } else { format!("<div class=\"cards wide\">{pairs}</div>\n") };
-    section("Copies found", "left the picture kept, right its copy", &inside)
+    section(
+        "Copies found",
+        "the picture kept, and the one refused as its copy",
+        &if pairs.is_empty() { pairs } else { format!("<div class=\"cards wide\">{pairs}</div>\n") },
+    )
+}
+
+fn missing(data: &ReportData) -> String {
+    let lines: String = data.missing.iter().map(|line| format!("<li>{}</li>", escape(line))).collect();
+    section("Not shown", "", &if lines.is_empty() { lines } else { format!("<ul>{lines}</ul>\n") })
 }
 
 fn facts(data: &ReportData) -> String {
@@ -170,11 +264,14 @@ fn commands(data: &ReportData) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Accuracy, Curve, DuplicatePair};
+    use super::super::{Accuracy, Confusion, Curve, DuplicatePair};
     use super::*;
 
     fn full() -> ReportData {
-        let evil = || "<script>alert('x')</script> & \"co\"".to_string();
+        let evil = || "<script>alert('x')</script> & \"co\" <img src=http://x>".to_string();
+        let shown = |image: &[u8]| Shown { image: image.to_vec(), caption: evil(), url: evil() };
+        let prediction =
+            || Prediction { image: b"\xff\xd8x".to_vec(), truth: evil(), top: vec![(evil(), 0.9), ("b".to_string(), f64::NAN)] };
         ReportData {
             title: evil(),
             summary: evil(),
@@ -182,20 +279,21 @@ mod tests {
             stages: vec![(evil(), 12.0)],
             funnel: vec![(evil(), 0), ("b".to_string(), 12_345)],
             refusals: vec![(evil(), 3)],
+            hosts: vec![HostTally { host: evil(), seen: 0, refused: 3, reasons: vec![(evil(), 3)] }],
             pairs_before: vec![900, 30, 2],
             pairs_after: vec![300, 30, 2],
             per_query: Some(300),
-            curves: vec![Curve { name: evil(), points: vec![(0.0, 3.0), (1.0, f64::NAN), (2.0, 1.0)] }],
+            top_queries: vec![(evil(), 900, 300)],
+            curves: vec![Curve { name: evil(), unit: evil(), points: vec![(0.0, 3.0), (1.0, f64::NAN), (2.0, 1.0)] }],
             accuracies: vec![Accuracy { name: evil(), correct: 8, n: 10, chance: 0.01 }],
-            confusion: Some(Confusion { classes: vec![evil(), "b".to_string()], counts: vec![vec![3, 1], vec![0, 4, 7]] }),
-            predictions: vec![Prediction {
-                image: b"\xff\xd8x".to_vec(),
-                truth: evil(),
-                top: vec![(evil(), 0.9), ("b".to_string(), f64::NAN)],
-            }],
-            duplicates: vec![DuplicatePair { kept: b"\x89PNG".to_vec(), copy: b"junk".to_vec(), reason: evil() }],
+            confusions: vec![Confusion { title: evil(), classes: vec![evil(), "b".to_string()], counts: vec![vec![3, 1], vec![0, 4, 7]] }],
+            mistakes: vec![(evil(), evil(), 1, 4)],
+            predictions: vec![prediction()],
+            surest_mistakes: vec![prediction()],
+            duplicates: vec![DuplicatePair { kept: shown(b"\x89PNG"), copy: shown(b"junk"), reason: evil() }],
             commands: vec![evil()],
             facts: vec![(evil(), evil())],
+            missing: vec![evil()],
         }
     }
 
@@ -203,14 +301,37 @@ mod tests {
     fn every_value_is_escaped_and_nothing_comes_from_elsewhere() {
         let page = render(&full());
         assert!(page.contains("&lt;script&gt;") && !page.contains("<script"));
-        assert!(!page.contains("http://") && !page.contains("https://") && !page.contains("url("));
-        assert_eq!(page.matches("<section>").count(), 11);
+        // Hostile text may name addresses; no attribute does.
+        for reference in ["src=\"http", "href", "url(", "@import", "<link", "<iframe", "onerror=", "<img src=http"] {
+            assert!(!page.contains(reference), "{reference}");
+        }
+        assert_eq!(page.matches("src=").count(), page.matches("src=\"data:image/").count() + page.matches("&lt;img src=http").count());
+        assert_eq!(page.matches("<section>").count(), 15);
     }
 
     #[test]
     fn tags_are_closed() {
         let page = render(&full());
-        for tag in ["section", "div", "table", "svg", "figure", "ol", "li", "tr", "td", "th", "dl", "pre", "text"] {
+        for tag in [
+            "section",
+            "div",
+            "ul",
+            "b",
+            "p",
+            "span",
+            "figcaption",
+            "table",
+            "svg",
+            "figure",
+            "ol",
+            "li",
+            "tr",
+            "td",
+            "th",
+            "dl",
+            "pre",
+            "text",
+        ] {
             let opened = page.matches(&format!("<{tag}>")).count() + page.matches(&format!("<{tag} ")).count();
             assert_eq!(opened, page.matches(&format!("</{tag}>")).count(), "{tag}");
         }

@@ -1,9 +1,8 @@
-//! Figures as inline SVG: curves, pairs per query on log axes, accuracies with intervals, a confusion map.
+//! Figures as inline SVG: curves, and pairs per query on log axes.
 //!
 //! Colours come from the page's style sheet (classes `s1`, `s2`, `grid`, `soft`), so figures follow dark, light and print.
 
-use super::html::{count, escape, number, percent};
-use super::{Accuracy, Confusion};
+use super::html::{escape, number, short};
 use std::fmt::Write;
 
 /// Sides of a figure in SVG units; a narrow phone shows a unit as 0.8 pixels, so text has 13 units.
@@ -38,7 +37,9 @@ impl Axis {
                 high *= 10.0;
             }
         } else if low == high {
-            (low, high) = (low - 0.5, high + 0.5);
+            // A tenth of the value to both sides; around 0 a half.
+            let pad = if low == 0.0 { 0.5 } else { low.abs() / 10.0 };
+            (low, high) = (low - pad, high + pad);
         }
         Axis { low, high, log, from, to }
     }
@@ -53,7 +54,9 @@ impl Axis {
     fn ticks(&self) -> Vec<f64> {
         if self.log {
             let (first, last) = (self.low.log10().round() as i32, self.high.log10().round() as i32);
-            return (first..=last).map(|decade| 10f64.powi(decade)).collect();
+            // On more than seven decades every second one is enough.
+            let step = 1 + (last - first) / 7;
+            return (first..=last).step_by(step.max(1) as usize).map(|decade| 10f64.powi(decade)).collect();
         }
         let rough = (self.high - self.low) / 5.0;
         let power = 10f64.powf(rough.log10().floor());
@@ -63,12 +66,25 @@ impl Axis {
     }
 }
 
+/// The labels of ticks: with as many decimals as tell neighbours apart.
+fn labels(axis: &Axis, ticks: &[f64]) -> Vec<String> {
+    let step = ticks.windows(2).map(|pair| pair[1] - pair[0]).fold(f64::INFINITY, f64::min);
+    let largest = ticks.iter().fold(0.0, |largest: f64, tick| largest.max(tick.abs()));
+    if axis.log || !step.is_finite() || largest >= 1e4 || step < 1e-4 {
+        return ticks.iter().map(|&tick| short(tick)).collect();
+    }
+    let decimals = (-step.log10().floor()).max(0.0) as usize;
+    // A sum of steps that should be 0 is nearly so.
+    ticks.iter().map(|&tick| format!("{:.decimals$}", if tick.abs() < step / 1e6 { 0.0 } else { tick })).collect()
+}
+
 /// Grid, tick labels and names of both axes.
 fn frame(x: &Axis, y: &Axis, x_name: &str, y_name: &str) -> String {
     let (left, right, top, bottom) = EDGES;
     let mut out = String::new();
-    for value in y.ticks() {
-        let (at, label) = (y.at(value), number(value));
+    let ticks = y.ticks();
+    for (&value, label) in ticks.iter().zip(labels(y, &ticks)) {
+        let at = y.at(value);
         let _ = write!(
             out,
             "<path class=\"grid\" d=\"M{left} {at:.1}H{right}\"/><text x=\"{}\" y=\"{:.1}\" class=\"end\">{label}</text>",
@@ -76,11 +92,14 @@ fn frame(x: &Axis, y: &Axis, x_name: &str, y_name: &str) -> String {
             at + 4.0
         );
     }
-    for value in x.ticks() {
-        let (at, label) = (x.at(value), number(value));
+    let ticks = x.ticks();
+    for (&value, label) in ticks.iter().zip(labels(x, &ticks)) {
+        let at = x.at(value);
+        // A label in the middle of the last line would stick out of the figure.
+        let anchor = if right - at < 12.0 { "end" } else { "mid" };
         let _ = write!(
             out,
-            "<path class=\"grid\" d=\"M{at:.1} {top}V{bottom}\"/><text x=\"{at:.1}\" y=\"{}\" class=\"mid\">{label}</text>",
+            "<path class=\"grid\" d=\"M{at:.1} {top}V{bottom}\"/><text x=\"{at:.1}\" y=\"{}\" class=\"{anchor}\">{label}</text>",
             bottom + 17.0
         );
     }
@@ -110,14 +129,14 @@ fn thin(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     points.chunks(points.len().div_ceil(MAX_POINTS).max(1)).map(mean).collect()
 }
 
-/// A value over training steps.
-pub(super) fn curve(name: &str, points: &[(f64, f64)]) -> String {
+/// A value, counted in `unit`, over training steps.
+pub(super) fn curve(name: &str, unit: &str, points: &[(f64, f64)]) -> String {
     let finite: Vec<(f64, f64)> = points.iter().copied().filter(|(x, y)| x.is_finite() && y.is_finite()).collect();
     let points = thin(&finite);
     let (left, right, top, bottom) = EDGES;
-    let x = Axis::over(finite.iter().map(|p| p.0), false, left, right);
+    let x = Axis::over(finite.iter().map(|p| p.0).chain([0.0]), false, left, right);
     let y = Axis::over(points.iter().map(|p| p.1), false, bottom, top + 20.0);
-    let mut inside = frame(&x, &y, "step", name) + &path("s1", points.iter().map(|p| (x.at(p.0), y.at(p.1))));
+    let mut inside = frame(&x, &y, "training step", unit) + &path("s1", points.iter().map(|p| (x.at(p.0), y.at(p.1))));
     if let [(step, value)] = points[..] {
         let _ = write!(inside, "<circle class=\"dot s1\" cx=\"{:.1}\" cy=\"{:.1}\" r=\"3\"/>", x.at(step), y.at(value));
     }
@@ -147,7 +166,7 @@ pub(super) fn pairs_per_query(before: &[u64], after: &[u64], per_query: Option<u
     let x = Axis::over(all().map(|p| p.0), true, left, right);
     let y = Axis::over(all().map(|p| p.1), true, bottom, top + 20.0);
     let place = |points: &[(f64, f64)]| points.iter().map(|p| (x.at(p.0), y.at(p.1))).collect::<Vec<_>>();
-    let mut inside = frame(&x, &y, "queries, most frequent first", "pairs");
+    let mut inside = frame(&x, &y, "rank of the query, most frequent first", "pairs");
     inside += &path("s2", place(&before).into_iter());
     inside += &path("s1", place(&after).into_iter());
     if let Some(cap) = per_query.map(|cap| cap as f64).filter(|cap| (y.low..=y.high).contains(cap)) {
@@ -156,69 +175,6 @@ pub(super) fn pairs_per_query(before: &[u64], after: &[u64], per_query: Option<u
         let _ = write!(inside, "<text x=\"{}\" y=\"{:.1}\" class=\"end soft\">cap {}</text>", right - 2.0, at - 5.0, number(cap));
     }
     figure("pairs per query", HEIGHT, &inside)
-}
-
-/// Accuracies with their intervals and the level of guessing.
-pub(super) fn accuracies(rows: &[Accuracy]) -> String {
-    const ROW: f64 = 56.0;
-    let x = Axis { low: 0.0, high: 1.0, log: false, from: 8.0, to: WIDTH - 12.0 };
-    let height = ROW * rows.len() as f64 + 26.0;
-    let mut inside = String::new();
-    for share in [0.0, 0.2, 0.4, 0.6, 0.8, 1.0] {
-        let (at, anchor) = (
-            x.at(share),
-            if share == 0.0 {
-                ""
-            } else if share == 1.0 {
-                "end"
-            } else {
-                "mid"
-            },
-        );
-        let _ = write!(inside, "<path class=\"grid\" d=\"M{at:.1} 4V{}\"/>", height - 22.0);
-        let _ = write!(inside, "<text x=\"{at:.1}\" y=\"{}\" class=\"{anchor}\">{:.0} %</text>", height - 6.0, 100.0 * share);
-    }
-    for (at, row) in rows.iter().enumerate() {
-        let (low, share, high) = row.interval();
-        let y = ROW * at as f64;
-        let words = format!("{}: {} of {} ({} to {})", row.name, percent(share), count(row.n), percent(low), percent(high));
-        let _ = write!(inside, "<text x=\"8\" y=\"{:.1}\">{}</text>", y + 18.0, escape(&words));
-        let _ = write!(
-            inside,
-            "<rect class=\"bar s1\" x=\"8\" y=\"{:.1}\" width=\"{:.1}\" height=\"16\" rx=\"2\"/>",
-            y + 26.0,
-            x.at(share) - 8.0
-        );
-        let middle = y + 34.0;
-        let _ = write!(
-            inside,
-            "<path class=\"line ink\" d=\"M{0:.1} {middle:.1}H{1:.1}M{0:.1} {2:.1}v10M{1:.1} {2:.1}v10\"/>",
-            x.at(low),
-            x.at(high),
-            middle - 5.0
-        );
-        let _ = write!(inside, "<path class=\"line s2\" d=\"M{:.1} {:.1}v24\"/>", x.at(row.chance.clamp(0.0, 1.0)), y + 22.0);
-    }
-    figure("accuracy", height, &inside)
-}
-
-/// Which class was taken for which, as shades: rows are the truth, columns the answer.
-pub(super) fn confusion(confusion: &Confusion) -> String {
-    let n = confusion.classes.len().max(1) as f64;
-    let cell = WIDTH / n;
-    let mut inside = format!("<rect class=\"plain\" width=\"{WIDTH}\" height=\"{WIDTH}\"/>");
-    for (truth, row) in confusion.counts.iter().enumerate() {
-        let total = row.iter().sum::<u64>().max(1) as f64;
-        for (answer, &hits) in row.iter().enumerate().filter(|&(_, &hits)| hits > 0) {
-            let class = if truth == answer { "s1" } else { "s2" };
-            let (x, y, shade) = (answer as f64 * cell, truth as f64 * cell, (hits as f64 / total).sqrt());
-            let _ = write!(
-                inside,
-                "<rect class=\"bar {class}\" x=\"{x:.2}\" y=\"{y:.2}\" width=\"{cell:.2}\" height=\"{cell:.2}\" opacity=\"{shade:.2}\"/>"
-            );
-        }
-    }
-    figure("confusion", WIDTH, &inside)
 }
 
 #[cfg(test)]
@@ -237,17 +193,27 @@ mod tests {
     }
 
     #[test]
+    fn neighbours_have_different_labels() {
+        for (low, high) in [(284.1, 285.3), (0.0, 0.003), (9.8, 10.6), (0.0, 12_345.0), (-0.4, 0.4), (0.0, 5e-7)] {
+            let axis = Axis { low, high, log: false, from: 0.0, to: 1.0 };
+            let shown = labels(&axis, &axis.ticks());
+            assert!(shown.windows(2).all(|pair| pair[0] != pair[1]), "{shown:?}");
+            assert!(shown.iter().all(|label| label.len() <= 7 && label != "-0.0"), "{shown:?}");
+        }
+    }
+
+    #[test]
     fn odd_values_give_no_odd_figures() {
         let odd = [(0.0, f64::NAN), (1.0, f64::INFINITY)];
         for points in [&odd[..], &[], &[(3.0, 2.0)], &[(0.0, 1.0), (1.0, 1.0)]] {
-            let svg = curve("loss", points);
+            let svg = curve("loss", "nats", points);
             assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
         }
         for counts in [&[][..], &[0, 0], &[1], &[7, 7, 7]] {
             let svg = pairs_per_query(counts, &[], Some(0));
             assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
         }
-        assert!(curve("<b>", &[]).contains("&lt;b&gt;"));
+        assert!(curve("<b>", "", &[]).contains("&lt;b&gt;"));
     }
 
     #[test]

@@ -5,12 +5,14 @@ use crate::run::{Scratch, arg};
 #[test]
 fn help_explains_every_flag() {
     let scratch = Scratch::new();
-    for command in ["wordlist", "crawl", "curate", "shard", "import", "train", "eval zero-shot", "sql", "status", "demo"] {
+    for command in
+        ["wordlist", "crawl", "curate", "shard", "import", "train", "eval zero-shot", "sql", "status", "verify", "report", "demo"]
+    {
         let mut args: Vec<&str> = command.split(' ').collect();
         args.push("--help");
         let said = scratch.ok(&args);
         let flags: Vec<&str> = said.out.lines().filter(|line| line.trim_start().starts_with('-')).collect();
-        assert!(flags.len() >= 2, "{said}");
+        assert!(flags.len() >= 2 || command == "verify", "{said}");
         for flag in flags {
             let at = said.out.find(flag).expect("a line of it");
             let explained = flag.trim().contains("  ") || said.out[at..].lines().nth(1).is_some_and(|next| !next.trim().is_empty());
@@ -71,14 +73,52 @@ fn damaged_tables_and_foreign_checkpoints_are_refused() {
 #[test]
 fn sql_answers_errors_and_a_closed_pipe() {
     let scratch = Scratch::new();
-    scratch.fails(&["sql", "-c", "select * from candidats"], 1, "candidates");
-    scratch.fails(&["sql", "-c", "drop table candidates"], 1, "nothing is changed");
+    scratch.fails(
+        &["sql", "-c", "select *\nfrom candidats"],
+        1,
+        "-c, line 2, column 6, at \"candidats\": there is no table candidats: did you mean candidates",
+    );
+    scratch.fails(
+        &["sql", "-c", "select captoin from pairs"],
+        1,
+        "column 8, at \"captoin\": there is no column captoin: did you mean pairs.caption",
+    );
+    scratch.fails(&["sql", "-c", "select caption form pairs"], 1, "did you mean from for form");
+    scratch.fails(&["sql", "-c", "select uper(caption) from pairs"], 1, "did you mean upper");
+    for statement in ["drop table candidates", "delete from pairs", "insert into pairs values (1)", "update hosts set bytes = 0"] {
+        scratch.fails(&["sql", "-c", statement], 1, "nothing is changed");
+    }
     let said = scratch.ok(&["sql", "-c", "select 1 as one", "--format", "csv"]);
     assert_eq!(said.out.lines().collect::<Vec<_>>(), ["one", "1"]);
 }
 
 #[test]
+fn sql_takes_values_and_writes_files() {
+    let scratch = Scratch::new();
+    scratch.write("q.sql", "-- What?\nselect :word as word, 1 + :n as sum;\n");
+    let asked = ["sql", "-f", "q.sql", "--param", "word=it's; drop", "--param", "n=-3", "--format"];
+    assert_eq!(scratch.ok(&[&asked[..], &["jsonl"]].concat()).out, "{\"word\":\"it's; drop\",\"sum\":-2}\n");
+    scratch.ok(&[&asked[..], &["parquet", "--out", "a.parquet"]].concat());
+    let bytes = std::fs::read(scratch.path("a.parquet")).expect("read");
+    assert!(bytes.starts_with(b"PAR1") && bytes.ends_with(b"PAR1"));
+    scratch.fails(&["sql", "-f", "q.sql", "--param", "word=a"], 1, "no value is given for :n");
+    scratch.fails(&[&asked[..], &["csv", "--param", "m=1"]].concat(), 2, "--param m is used nowhere");
+    scratch.fails(&["sql", "-c", "select 1 as a; select 2 as a", "--format", "parquet", "--out", "b.parquet"], 2, "one answer");
+    scratch.fails(&["sql", "-c", "select x from pairs", "--out", "c.csv"], 1, "no column x");
+    assert!(!scratch.path("b.parquet").exists() && !scratch.path("c.csv").exists());
+}
+
+#[test]
 fn status_names_the_device_and_why() {
     let said = Scratch::new().ok(&["status"]);
-    assert!(said.out.contains("device"), "{said}");
+    assert!(said.out.contains("device") && said.out.contains("no corpus at corpus"), "{said}");
+}
+
+#[test]
+fn reports_and_checks_of_nothing_are_usage_errors() {
+    let scratch = Scratch::new();
+    scratch.fails(&["report"], 2, "--corpus DIR, --run DIR");
+    scratch.fails(&["report", "--run", "nowhere"], 2, "nowhere is no folder");
+    scratch.fails(&["verify"], 2, "name the folders");
+    scratch.fails(&["verify", "."], 2, "is neither a corpus");
 }

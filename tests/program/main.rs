@@ -4,5 +4,7 @@ mod bad_input;
 mod demo;
 mod faults;
 mod line;
+mod report;
 mod run;
 mod tidy;
+mod whole;

@@ -169,7 +169,7 @@ fn groups(tar: &OpenTar, summary: &mut ImportSummary) -> Vec<Group> {
     let members = TarReader::open(&tar.path).map_or_else(|error| vec![Err(error)], |reader| reader.collect());
     for member in members {
         match member {
-            Ok(Member { name, extent }) => {
+            Ok(Member { name, extent, .. }) => {
                 let Some((key, suffix)) = key_and_suffix(&name) else { continue };
                 // As open_clip does, a repeated suffix begins a new sample.
                 match groups.last_mut().filter(|group| group.key == key && group.members.iter().all(|(known, _)| *known != suffix)) {

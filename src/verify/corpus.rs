@@ -1,0 +1,121 @@
+//! A corpus: its description, query list, catalogue, every segment, every selection.
+
+use super::archive::{self, Claim};
+use super::findings::{Findings, entries, words};
+use super::manifest;
+use shards::{Candidate, Extent, PairId, PoolRow};
+use sql::{Catalogue, SegmentHeld};
+use std::collections::BTreeSet;
+use std::path::Path;
+
+const COPY: &str = "put back a copy of it";
+const SEGMENT: &str = "put back a copy of it; without one, only a crawl into a new corpus fetches these pictures again";
+
+/// Checks the corpus in `folder`.
+pub(super) fn check(findings: &mut Findings, folder: &Path) {
+    if let Some(meta) = findings.meta(folder, "corpus", COPY) {
+        findings.parent(&meta, "queries", &folder.join("queries.parquet"), folder, "put back the list that the corpus was begun with");
+    }
+    let queries = folder.join("queries.parquet");
+    if queries.exists() {
+        findings.table::<curation::Query>(&queries, "put back the list that the corpus was begun with", |_, _, _| ());
+    }
+    let held = catalogue(findings, &folder.join("catalog.sqlite"));
+    for segment in held.iter().flatten() {
+        self::segment(findings, folder, segment);
+    }
+    if let Some(held) = held {
+        leftovers(findings, folder, &held.iter().map(|segment| segment.id).collect());
+    }
+    for path in entries(&folder.join("plans")).iter().filter(|path| path.extension().is_some_and(|end| end == "parquet")) {
+        findings.table::<Candidate>(
+            path,
+            "remove it and its source's open jobs are planned anew in a new corpus; else put back a copy",
+            |_, _, _| (),
+        );
+    }
+    for path in entries(&folder.join("selection")).iter().filter(|path| path.is_dir() && !is_part(path)) {
+        manifest::selection(findings, path);
+    }
+}
+
+/// What the catalogue says of segments; `None` when it cannot be read.
+fn catalogue(findings: &mut Findings, path: &Path) -> Option<Vec<SegmentHeld>> {
+    findings.opened();
+    if !path.exists() {
+        findings.damage(path, "it is missing: nothing says which segments count", COPY);
+        return None;
+    }
+    let read = Catalogue::open_read_only(path).and_then(|catalogue| Ok((catalogue.damage()?, catalogue.segments_held()?)));
+    match read {
+        Ok((damage, held)) => {
+            damage
+                .iter()
+                .for_each(|line| findings.damage(path, line, "put back a copy, or save what is left with `sqlite3 FILE .recover`"));
+            Some(held)
+        }
+        Err(error) => {
+            findings.damage(path, words(&error), COPY);
+            None
+        }
+    }
+}
+
+/// The tables and the tar of a segment, against each other and against the catalogue.
+fn segment(findings: &mut Findings, folder: &Path, segment: &SegmentHeld) {
+    let id = segment.id;
+    let mut fetched = 0;
+    let path = folder.join(format!("candidates/{id:05}.parquet"));
+    let rows = findings.table::<Candidate>(&path, SEGMENT, |findings, at, row| {
+        fetched += u64::from(row.outcome == "fetched");
+        if row.pair_id != PairId::new(&row.image_url, &row.caption) {
+            findings.damage(&path, format!("row {at}: pair id {} is not that of its URL and caption", row.pair_id), SEGMENT);
+        }
+    });
+    if let Some(rows) = rows {
+        findings.equal(&path, "rows", rows, segment.candidates, "the catalogue", SEGMENT);
+        findings.equal(&path, "fetched pairs", fetched, segment.pairs, "the catalogue", SEGMENT);
+    }
+    if segment.pairs == 0 {
+        return;
+    }
+    let path = folder.join(format!("pool/{id:05}.parquet"));
+    let mut claims = Vec::new();
+    let rows = findings.table::<PoolRow>(&path, SEGMENT, |findings, row, pool| {
+        if pool.pair_id != PairId::new(&pool.url, &pool.caption) {
+            findings.damage(&path, format!("row {row}: pair id {} is not that of its URL and caption", pool.pair_id), SEGMENT);
+        }
+        claims.push(Claim {
+            row,
+            image: pool.image(),
+            text: Extent { offset: pool.text_offset, length: pool.text_length },
+            json: Extent { offset: pool.json_offset, length: pool.json_length },
+            key: pool.key,
+            caption: pool.caption,
+            image_id: None,
+        });
+    });
+    let tar = folder.join(format!("pool/{id:05}.tar"));
+    if let Some(rows) = rows {
+        findings.equal(&path, "rows", rows, segment.pairs, "the catalogue", SEGMENT);
+        archive::check(findings, &tar, &claims, true, SEGMENT);
+    }
+    if let Ok(file) = std::fs::metadata(&tar) {
+        findings.equal(&tar, "bytes", file.len(), segment.bytes, "the catalogue", SEGMENT);
+    }
+}
+
+/// Files of segments that the catalogue does not know: left by a killed crawl.
+fn leftovers(findings: &mut Findings, folder: &Path, known: &BTreeSet<u64>) {
+    for path in ["pool", "candidates"].iter().flat_map(|name| entries(&folder.join(name))) {
+        let number = path.file_stem().and_then(|stem| stem.to_str()?.parse::<u64>().ok());
+        if !number.is_some_and(|number| known.contains(&number)) {
+            findings.remark(&path, "belongs to no finished job; the next crawl removes it");
+        }
+    }
+}
+
+/// What a killed program left beside its place.
+pub(super) fn is_part(path: &Path) -> bool {
+    path.to_string_lossy().ends_with(".diptych-part")
+}

@@ -1,0 +1,110 @@
+//! `diptych verify`: looks for damage in corpora, shards and runs, and says what to do about it. Nothing is changed.
+//!
+//! Every byte that carries a sum is read and compared: tables, archive members, the catalogue. Then what says the same thing
+//! twice must agree: manifests with tars, counts with tables, descriptions with what they were made from. Streaming: one
+//! member of an archive and the rows of one archive are in memory at a time.
+
+mod archive;
+mod corpus;
+mod findings;
+mod manifest;
+mod run;
+
+use crate::cli;
+use crate::failure::Failure;
+use crate::progress::{Progress, Unit};
+use findings::Findings;
+use shards::Meter;
+use std::path::{Path, PathBuf};
+
+/// What a folder is, by its `meta.json`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Corpus,
+    Selection,
+    Shards,
+    Run,
+}
+
+/// Checks the folders and prints what is damaged, a line each.
+///
+/// # Errors
+/// Usage when a folder is nothing that diptych makes; a failure that counts the damage when there is any.
+pub fn run(flags: &cli::Verify) -> Result<(), Failure> {
+    let targets = targets(&flags.folders)?;
+    let progress = Progress::start("verify", Unit::Bytes);
+    let meter = progress.meter.clone();
+    meter.set_total(targets.iter().map(|(_, folder)| bytes_below(folder)).sum());
+    let findings = check(&targets, &meter);
+    drop(progress);
+    eprintln!("checked {} files in {} folders: {}", findings.files(), targets.len(), findings.verdict());
+    match findings.damaged() {
+        0 => Ok(()),
+        n => Err(std::io::Error::other(format!("{n} places are damaged; each line above says which and what to do")).into()),
+    }
+}
+
+fn check<'a>(targets: &[(Kind, PathBuf)], meter: &'a Meter) -> Findings<'a> {
+    let mut findings = Findings::new(meter);
+    for (kind, folder) in targets {
+        match kind {
+            Kind::Corpus => corpus::check(&mut findings, folder),
+            Kind::Selection => manifest::selection(&mut findings, folder),
+            Kind::Shards => manifest::shards(&mut findings, folder),
+            Kind::Run => run::check(&mut findings, folder),
+        }
+    }
+    findings.lineage();
+    findings
+}
+
+/// The folders given, or the usual ones; a folder of folders gives those inside.
+fn targets(given: &[PathBuf]) -> Result<Vec<(Kind, PathBuf)>, Failure> {
+    let usual = ["corpus", "corpus-shards", "runs"].map(PathBuf::from);
+    let folders: Vec<&PathBuf> =
+        if given.is_empty() { usual.iter().filter(|folder| folder.is_dir()).collect() } else { given.iter().collect() };
+    if folders.is_empty() {
+        return Err(Failure::Usage("there is no corpus, corpus-shards or runs here: name the folders to check".to_string()));
+    }
+    let mut found = Vec::new();
+    for folder in folders {
+        if let Some(kind) = kind(folder) {
+            found.push((kind, folder.clone()));
+            continue;
+        }
+        let below: Vec<(Kind, PathBuf)> = findings::entries(folder).into_iter().filter_map(|path| Some((kind(&path)?, path))).collect();
+        if below.is_empty() && !given.is_empty() {
+            return Err(Failure::Usage(format!("{} is neither a corpus, shards, a selection nor a run, nor holds any", folder.display())));
+        }
+        found.extend(below);
+    }
+    Ok(found)
+}
+
+/// What a folder is; where its `meta.json` is missing or damaged, by what lies in it.
+fn kind(folder: &Path) -> Option<Kind> {
+    let meta = std::fs::read(folder.join("meta.json")).ok().and_then(|text| serde_json::from_slice::<serde_json::Value>(&text).ok());
+    match meta.as_ref().and_then(|meta| meta.get("kind")).and_then(|kind| kind.as_str()) {
+        Some("corpus") => Some(Kind::Corpus),
+        Some("selection") => Some(Kind::Selection),
+        Some("shards") => Some(Kind::Shards),
+        Some("run") => Some(Kind::Run),
+        _ if folder.join("catalog.sqlite").exists() => Some(Kind::Corpus),
+        _ if folder.join("checkpoints").is_dir() => Some(Kind::Run),
+        _ if folder.join("reasons.parquet").exists() => Some(Kind::Selection),
+        _ if folder.join("manifest.parquet").exists() => Some(Kind::Shards),
+        _ => None,
+    }
+}
+
+/// Bytes of the files that are read whole: tables and archives.
+fn bytes_below(folder: &Path) -> u64 {
+    let size = |path: PathBuf| {
+        if path.is_dir() {
+            return bytes_below(&path);
+        }
+        let read = path.extension().is_some_and(|end| end == "tar" || end == "parquet");
+        if read { std::fs::metadata(&path).map_or(0, |file| file.len()) } else { 0 }
+    };
+    findings::entries(folder).into_iter().map(size).sum()
+}
