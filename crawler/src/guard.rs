@@ -107,11 +107,12 @@ impl Guard {
         Err(Refused { address: address.to_string(), why })
     }
 
-    /// Judges the address in a URL; names are judged when they are resolved.
+    /// Judges the address in a URL, or the name if it is this machine's; other names are judged when they are resolved.
     pub(crate) fn permit_url(&self, url: &Url) -> Result<(), Refused> {
         match url.host() {
             Some(Host::Ipv4(address)) => self.permit(address.into()),
             Some(Host::Ipv6(address)) => self.permit(address.into()),
+            Some(Host::Domain(name)) if is_local_name(name) => self.permit(Ipv4Addr::LOCALHOST.into()),
             _ => Ok(()),
         }
     }

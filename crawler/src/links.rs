@@ -48,7 +48,9 @@ mod tests {
         assert_eq!(address("http://e.org/a?utm_source=x#part"), "http://e.org/a");
         assert_eq!(address("http://e.org/a?sid=0123456789abcdef0123456789abcdef&b=%2f"), "http://e.org/a?b=%2F");
         assert_eq!(address("http://e.org/a;jsessionid=0123456789ABCDEF0123?x=1"), "http://e.org/a?x=1");
-        for kept in ["http://e.org/a?sid=77&id=8", "http://e.org/a;b=1", "http://e.org/a?utm=1&session=0123456789abcdef", "http://e.org/a?x=1&&y"] {
+        for kept in
+            ["http://e.org/a?sid=77&id=8", "http://e.org/a;b=1", "http://e.org/a?utm=1&session=0123456789abcdef", "http://e.org/a?x=1&&y"]
+        {
             assert_eq!(address(kept), kept);
         }
     }

@@ -95,7 +95,8 @@ fn shape(url: &Url) -> u64 {
 
 fn push_shape(text: &mut String, part: &str) {
     // Names of sessions mix letters and digits at random; titles are words with blanks or hyphens between.
-    let token = part.len() >= TOKEN && part.chars().all(|c| c.is_ascii_alphanumeric()) && part.chars().filter(char::is_ascii_digit).count() >= 3;
+    let token =
+        part.len() >= TOKEN && part.chars().all(|c| c.is_ascii_alphanumeric()) && part.chars().filter(char::is_ascii_digit).count() >= 3;
     let mut number = false;
     for c in if token { "0" } else { part }.chars() {
         if !(c.is_ascii_digit() && number) {

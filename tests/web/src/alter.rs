@@ -101,7 +101,8 @@ fn cropped(pixels: &RgbImage, rng: &mut Rng) -> RgbImage {
 fn jpeg(pixels: &RgbImage, inks: Option<ColorType>, settings: impl Fn(&mut Encoder<&mut Vec<u8>>)) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut encoder = Encoder::new(&mut bytes, 90);
-    encoder.set_sampling_factor(SamplingFactor::F_2_2);
+    // Four inks are hardly ever stored with fewer samples of one than of another.
+    encoder.set_sampling_factor(if inks.is_none() { SamplingFactor::F_2_2 } else { SamplingFactor::F_1_1 });
     settings(&mut encoder);
     let (width, height) = (pixels.width() as u16, pixels.height() as u16);
     let done = match inks {
@@ -217,13 +218,11 @@ mod tests {
             for _ in 0..6 {
                 let file = alter(&pixels, how, &mut rng);
                 let copy = decode(&file.bytes, &Limits::default()).expect("a picture").pixels;
-                assert_ne!(copy.as_raw(), pixels.as_raw().as_slice(), "{how:?}");
+                let lossless = matches!(how, Alteration::Deep | Alteration::WebP | Alteration::Transparent);
+                assert_eq!(copy == pixels, lossless, "{how:?}");
                 let copy = resize_exact(&copy, pixels.width(), pixels.height());
                 let most = if how == Alteration::Cropped { 25.0 } else { 16.0 };
                 assert!(apart(&copy, &pixels) < most, "{how:?}: {} levels", apart(&copy, &pixels));
-                if matches!(how, Alteration::Deep | Alteration::WebP) {
-                    break;
-                }
             }
         }
     }

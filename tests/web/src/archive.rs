@@ -37,8 +37,11 @@ fn loose(host: &mut Host, path: &str, expect: Expect) -> String {
 /// An index of two sitemaps, one of them packed, and a plain list; what they name beyond the host or against the rules is left.
 fn sitemaps(host: &mut Host) {
     let set = |urls: &[String]| {
-        let entries: String = urls.iter().map(|url| format!("<url><loc>\n {} </loc><priority>0.5</priority></url>\n", url.replace('&', "&amp;"))).collect();
-        format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<urlset xmlns=\"http://www.sitemaps.org/schemas/sitemap/0.9\">\n{entries}</urlset>\n")
+        let entries: String =
+            urls.iter().map(|url| format!("<url><loc>\n {} </loc><priority>0.5</priority></url>\n", url.replace('&', "&amp;"))).collect();
+        format!(
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<urlset xmlns=\"http://www.sitemaps.org/schemas/sitemap/0.9\">\n{entries}</urlset>\n"
+        )
     };
     let cellar = loose(host, "/cellar/1.html", Expect::Absent);
     host.forbid("/cellar/1.html");
@@ -56,7 +59,8 @@ fn sitemaps(host: &mut Host) {
     let packed = Resource { coding: Coding::Gzip, ..Resource::new("application/xml", set(&second).into_bytes()) };
     host.put("/maps/second.xml.gz", packed);
     host.put("/maps/list.txt", Resource::new("text/plain", list.into_bytes()));
-    let maps = ["/maps/first.xml", "/maps/second.xml.gz", "/maps/first.xml"].map(|path| format!("<sitemap><loc>{}</loc></sitemap>", url(ARCHIVE, path)));
+    let maps = ["/maps/first.xml", "/maps/second.xml.gz", "/maps/first.xml"]
+        .map(|path| format!("<sitemap><loc>{}</loc></sitemap>", url(ARCHIVE, path)));
     let index = format!("<sitemapindex xmlns=\"http://www.sitemaps.org/schemas/sitemap/0.9\">{}</sitemapindex>", maps.concat());
     host.put("/maps/index.xml", Resource::new("text/xml; charset=utf-8", index.into_bytes()));
 }

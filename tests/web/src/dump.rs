@@ -38,12 +38,12 @@ const SENTENCES: [&str; 12] = [
 
 /// What is no prose, nested as authors nest it. Each of the words in it is frequent; see [`DECOYS`].
 const FURNITURE: &str = r#"
-{{Quote box|align=right|quote={{lang|la|templatedecoy {{small|{{nested|templatedecoy}}}}}}|source=[[templatedecoy|{{!}}]]}}
+{{Quote box|align=right|quote={{lang|xx|templatedecoy {{small|{{nested|templatedecoy}}}}}}|source=[[templatedecoy|{{!}}]]}}
 {| class="wikitable sortable" style="tabledecoy"
 |+ tabledecoy
 ! scope="col" | tabledecoy !! tabledecoy
 |-
-| rowspan=2 | tabledecoy
+| rowspan="many" | tabledecoy
 |
 {| class="inner"
 | tabledecoy || {{templatedecoy|a=1}} tabledecoy
@@ -51,16 +51,24 @@ const FURNITURE: &str = r#"
 | tabledecoy <ref name="b" group="n">refdecoy {{cite web|url=http://example.org/refdecoy|title=[[refdecoy]]}}</ref>
 |}
 <!-- commentdecoy <ref>commentdecoy</ref> {{commentdecoy -->
-<gallery widths="90">
-File:Gallerydecoy.jpg|gallerydecoy '''one''' [[gallerydecoy]]
+<gallery widths="300">
+File:Gallerydecoy.tiff|gallerydecoy '''one''' [[gallerydecoy]]
 </gallery>
 <math>\mathrm{mathdecoy} = \frac{1}{mathdecoy}</math> <syntaxhighlight lang="rust">codedecoy(codedecoy)</syntaxhighlight>
-[[File:Filedecoy.jpg|thumb|upright=1.2|alt=filedecoy|A filedecoy of [[filedecoy|a {{templatedecoy}}]] and [[filedecoy]].<ref>refdecoy</ref>]]
+[[File:Filedecoy.tiff|thumb|upright|alt=filedecoy|A filedecoy of [[filedecoy|a {{templatedecoy}}]] and [[filedecoy]].<ref>refdecoy</ref>]]
 __NOTOC__ [[Category:categorydecoy]] [[de:languagedecoy]] <ref name="c" />
 "#;
 /// The words of [`FURNITURE`] that must not be counted.
 pub(crate) const DECOYS: [&str; 10] = [
-    "templatedecoy", "tabledecoy", "refdecoy", "commentdecoy", "gallerydecoy", "mathdecoy", "codedecoy", "filedecoy", "categorydecoy",
+    "templatedecoy",
+    "tabledecoy",
+    "refdecoy",
+    "commentdecoy",
+    "gallerydecoy",
+    "mathdecoy",
+    "codedecoy",
+    "filedecoy",
+    "categorydecoy",
     "languagedecoy",
 ];
 
@@ -150,7 +158,7 @@ fn page(id: usize, namespace: i32, title: &str, redirect: Option<&str>, text: &s
 /// Prose about `word` with the furniture of real articles around it.
 fn article(word: &str, words: &[&str], rng: &mut Rng) -> String {
     let mut out = format!(
-        "{{{{Infobox term\n| name = {{{{lang|en|infoboxword}}}}\n| image = [[File:Infoboxword.jpg]]\n}}}}\n<!-- commentword -->\n\
+        "{{{{Infobox term\n| name = {{{{lang|en|infoboxword}}}}\n| image = [[File:Infoboxword.tiff]]\n}}}}\n<!-- commentword -->\n\
          '''{}''' is a word<ref>{{{{cite book |title=referenceword |year=1901}}}}</ref> of the language.\n\n",
         capital(word)
     );
@@ -163,7 +171,7 @@ fn article(word: &str, words: &[&str], rng: &mut Rng) -> String {
         }
         match number % (PARAGRAPH * 4) {
             23 => out.push_str("\n\n== Notes ==\n"),
-            17 => out.push_str("\n\n[[File:Fileword.jpg|thumb|right|A filecaptionword]]\n"),
+            17 => out.push_str("\n\n[[File:Fileword.tiff|thumb|right|A filecaptionword]]\n"),
             11 => out.push_str("\n\n{| class=\"wikitable\"\n! tablehead !! tablecell\n|-\n| tableword || 1901\n|}\n"),
             5 => out.push_str("<ref name=\"a\">Footnoteword.</ref>\n\n"),
             _ => out.push(' '),

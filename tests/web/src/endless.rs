@@ -26,8 +26,7 @@ fn calendar(path: &str, (logo, caption): &(String, String)) -> Option<Resource> 
     let body = match parts[..] {
         [year @ 1000..=9999, month @ 1..=12] => {
             let months: String = (1..=12).map(|month| link(year, month)).collect();
-            let days: String =
-                (1..=28).map(|day| format!("<a href=\"{CALENDAR}{year}/{month:02}/{day:02}.html\">{day}</a>\n")).collect();
+            let days: String = (1..=28).map(|day| format!("<a href=\"{CALENDAR}{year}/{month:02}/{day:02}.html\">{day}</a>\n")).collect();
             format!("{months}{}{}{days}", link(year + 1, month), link(year - 1, month))
         }
         [year @ 1000..=9999, month @ 1..=12, 1..=31] => format!("<p>Nothing happens.</p>\n{}", link(year, month)),
@@ -45,7 +44,9 @@ fn with_query(story: &Resource, query: &str) -> Resource {
 /// The story's page, with links to itself from here and there.
 pub(crate) fn story(picture: &str, caption: &str) -> String {
     let links: String = (0..6).map(|at| format!("<a href=\"{STORY}?from={at}&amp;session={at}\">part {at}</a>\n")).collect();
-    let marked = format!("<a href=\"{STORY}?utm_source=site&amp;utm_medium=link\">share</a>\n<a href=\"{STORY}?sid=fedcba9876543210fedcba9876543210\">again</a>\n");
+    let marked = format!(
+        "<a href=\"{STORY}?utm_source=site&amp;utm_medium=link\">share</a>\n<a href=\"{STORY}?sid=fedcba9876543210fedcba9876543210\">again</a>\n"
+    );
     page(&format!("<link rel=\"canonical\" href=\"{STORY}\">\n"), &format!("{}{links}{marked}", img(picture, caption)))
 }
 

@@ -61,7 +61,9 @@ fn redirects(host: &mut Host) {
     let http = Expect::Refused(reason::HTTP);
     let target = jpeg(host);
     host.put("/moved/here.jpg", target);
-    for (path, status, to) in [("/moved/2", 302, "3"), ("/moved/3", 307, "/moved/4"), ("/moved/4", 308, "//flaky.localhost:1/moved/here.jpg")] {
+    for (path, status, to) in
+        [("/moved/2", 302, "3"), ("/moved/3", 307, "/moved/4"), ("/moved/4", 308, "//flaky.localhost:1/moved/here.jpg")]
+    {
         host.put(path, Resource::redirect(status, to));
     }
     host.put("/loop/b.jpg", Resource::redirect(302, "a.jpg"));
@@ -155,7 +157,10 @@ fn pages(host: &mut Host) {
     host.planter.plan.forbidden.push("//elsewhere.localhost/picture.jpg".to_string());
     let away = page("", &img("/picture.jpg", "lantern with kettle 4999"));
     host.planter.resources.insert("//elsewhere.localhost/away.html".to_string(), Resource::html(&away));
-    host.listed_page("/page/slow.html", Resource::html("<p>drop by drop").behaving(Behaviour::Trickle { pause: Duration::from_millis(20) }));
+    host.listed_page(
+        "/page/slow.html",
+        Resource::html("<p>drop by drop").behaving(Behaviour::Trickle { pause: Duration::from_millis(20) }),
+    );
     host.listed_page("/page/paper.pdf", Resource::new("application/pdf", b"%PDF-1.7".to_vec()));
 }
 

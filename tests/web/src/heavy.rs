@@ -15,8 +15,7 @@ impl Planter {
     /// numbered pages do, because a model should see few of them.
     pub fn plant_heavy(&mut self, size: Size) {
         let counts = self.plan.pairs_per_query();
-        let rarest =
-            |planted: &Planted| words_of(&planted.caption).iter().filter_map(|word| counts.get(word)).min().copied().unwrap_or(0);
+        let rarest = |planted: &Planted| words_of(&planted.caption).iter().filter_map(|word| counts.get(word)).min().copied().unwrap_or(0);
         let shown = self.plan.planted.iter().filter(|planted| planted.class.is_some());
         self.plan.per_query = shown.map(rarest).max().unwrap_or(0).next_multiple_of(10);
         let share = self.plan.per_query as usize * 5 / 4;

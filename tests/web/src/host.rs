@@ -1,11 +1,12 @@
 //! A host beside the main one while it is written: pages by hand, pictures, pairs, and a front page that links to all of them.
 
 use crate::page::escape;
-use crate::picture::{File, waves};
+use crate::picture::{ALIKE_BITS, File, waves};
 use crate::plan::Expect;
 use crate::plant::Planter;
 use crate::resource::Resource;
 use crate::words::THINGS;
+use shards::perceptual_hash;
 
 /// The host being written.
 pub(crate) struct Host<'a> {
@@ -47,7 +48,14 @@ impl<'a> Host<'a> {
 
     /// A picture that no other place has.
     pub fn file(&mut self) -> File {
-        let pixels = waves(&mut self.planter.rng);
+        let pixels = loop {
+            let pixels = waves(&mut self.planter.rng);
+            let hash = perceptual_hash(&pixels);
+            if self.planter.waves.iter().all(|other| (hash ^ other).count_ones() > ALIKE_BITS) {
+                self.planter.waves.push(hash);
+                break pixels;
+            }
+        };
         if self.planter.rng.chance(0.2) { File::png(&pixels) } else { File::jpeg(&pixels, 90) }
     }
 

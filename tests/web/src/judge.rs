@@ -98,6 +98,7 @@ pub fn judge(plan: &Plan, found: &Found) -> Verdict {
         }
     }
     verdict.duplicates_found = groups.found();
+    verdict.details.extend(groups.overlooked().take(5));
     let capped = capped(found);
     (verdict.cap_checked, verdict.cap_wrong, verdict.crowded_queries) = (capped.checked, capped.wrong.len(), capped.crowded);
     let say = |pair: &PairId| format!("pair {pair} was decided otherwise than the cap's formula says");
@@ -194,6 +195,18 @@ impl<'a> Groups<'a> {
     /// The copies that were found: files of a group beyond the first, less the samples beyond the first.
     fn found(&self) -> usize {
         self.members.values().map(|members| self.found_in(members)).sum()
+    }
+
+    /// The near copies that have a sample of their own, in words.
+    fn overlooked(&self) -> impl Iterator<Item = String> {
+        let alone = |at: &usize| match &self.fates[*at] {
+            Fate::Kept(sample) => self.members[&self.originals[*at]]
+                .iter()
+                .any(|other| *other != *at && matches!(&self.fates[*other], Fate::Kept(another) if another != sample)),
+            _ => false,
+        };
+        let copies = (0..self.fates.len()).filter(|&at| self.plan.planted[at].near).filter(alone);
+        copies.map(|at| format!("{} is a copy that was overlooked", self.plan.planted[at].image_path))
     }
 
     fn found_in(&self, members: &[usize]) -> usize {

@@ -7,7 +7,7 @@ use image::RgbImage;
 use shards::{Limits, Measures, decode, encode_jpeg, png_bytes};
 
 /// Two drawings pass for copies when their perceptual hashes differ in at most this many bits...
-const ALIKE_BITS: u32 = 8;
+pub(crate) const ALIKE_BITS: u32 = 8;
 /// ... or in this many and their thumbnails by less than this mean difference (0 to 255). Wider than any duplicate rule needs
 /// (published ones take 4 to 10 bits), so that what the plan calls different is different.
 const SIMILAR_BITS: u32 = 12;

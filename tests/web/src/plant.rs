@@ -33,6 +33,8 @@ pub(crate) struct Planter {
     pub secret: Vec<Waiting>,
     /// Pictures of nothing in particular that are still to be used.
     pub spare: Vec<File>,
+    /// Perceptual hashes of the pictures of nothing on the other hosts.
+    pub waves: Vec<u64>,
     /// Captions numbered so far.
     pub numbered: usize,
     captions: HashSet<String>,
@@ -59,6 +61,7 @@ impl Planter {
             figures: Vec::new(),
             secret: Vec::new(),
             spare: Vec::new(),
+            waves: Vec::new(),
             numbered: 0,
             captions: HashSet::new(),
             files: 0,

@@ -234,12 +234,12 @@ mod tests {
         for (at, one) in hashes.iter().enumerate() {
             for other in &hashes[..at] {
                 let bits = (one.1 ^ other.1).count_ones();
-                assert!(one.0 == other.0 || bits > 6, "pairs {} and {} are {bits} bits apart", one.0, other.0);
+                assert!(one.0 == other.0 || bits > 7, "pairs {} and {} are {bits} bits apart", one.0, other.0);
                 copies += usize::from(one.0 == other.0);
-                near += usize::from(one.0 == other.0 && bits <= 6);
+                near += usize::from(one.0 == other.0 && bits <= 7);
             }
         }
         assert_eq!(copies, web.plan().duplicates());
-        assert!(near * 100 >= copies * 95, "only {near} of {copies} copies are within 6 bits");
+        assert!(near * 100 >= copies * 95, "only {near} of {copies} copies are within 7 bits");
     }
 }

@@ -15,13 +15,33 @@ pub(crate) const GROUNDS: [&str; 9] = ["white", "grey", "black", "brown", "red",
 pub(crate) const MAX_COUNT: usize = 3;
 /// Words of captions that say nothing of the picture, each on far more pairs than the cap lets through.
 pub(crate) const HEAVY: [&str; 22] = [
-    "snapshot", "wallpaper", "sketch", "poster", "banner", "sticker", "postcard", "brochure", "catalogue", "leaflet", "souvenir", "template",
-    "preview", "thumbnail", "desktop", "gallery", "portfolio", "stock", "vintage", "collection", "album", "print",
+    "snapshot",
+    "wallpaper",
+    "sketch",
+    "poster",
+    "banner",
+    "sticker",
+    "postcard",
+    "brochure",
+    "catalogue",
+    "leaflet",
+    "souvenir",
+    "template",
+    "preview",
+    "thumbnail",
+    "desktop",
+    "gallery",
+    "portfolio",
+    "stock",
+    "vintage",
+    "collection",
+    "album",
+    "print",
 ];
 /// What the captions of the dirt speak of: none of them is a word of a class, so that dirt is no noise there.
 pub(crate) const THINGS: [&str; 20] = [
-    "lantern", "harbour", "kettle", "violin", "ladder", "compass", "basket", "candle", "anchor", "saddle", "pillow", "turbine", "acorn", "walnut",
-    "tractor", "bridge", "teapot", "feather", "pebble", "barrel",
+    "lantern", "harbour", "kettle", "violin", "ladder", "compass", "basket", "candle", "anchor", "saddle", "pillow", "turbine", "acorn",
+    "walnut", "tractor", "bridge", "teapot", "feather", "pebble", "barrel",
 ];
 /// Captions in several languages, with the words of each that are queries; the other words are in no dump.
 pub(crate) const FOREIGN: [(&str, &[&str]); 10] = [
