@@ -10,6 +10,19 @@ pub fn report(scratch: &Scratch, out: &str) -> Value {
 }
 
 #[test]
+fn other_webs_are_decided_as_planned_too() {
+    let scratch = Scratch::new();
+    for seed in ["2", "3"] {
+        scratch.ok(&["demo", "--quick", "--port", "0", "--seed", seed, "--out", seed]);
+        let figures = report(&scratch, seed);
+        for finding in ["planted_missed", "planted_wrong", "duplicates_false", "cap_wrong", "queries_wrong", "impatient"] {
+            assert_eq!(figures[finding], 0, "seed {seed}, {finding}: {figures}");
+        }
+        assert_eq!(figures["forbidden_asked"], Value::Array(Vec::new()), "seed {seed}: {figures}");
+    }
+}
+
+#[test]
 fn every_planted_pair_is_decided_as_planned() {
     let scratch = Scratch::new();
     let said = scratch.ok(&["demo", "--quick", "--port", "0", "--out", "demo"]);

@@ -5,6 +5,7 @@ use crate::rng::Rng;
 use crate::words::Motif;
 use image::RgbImage;
 use shards::{Limits, Measures, decode, encode_jpeg, png_bytes};
+use std::f32::consts::PI;
 
 /// Two drawings pass for copies when their perceptual hashes differ in at most this many bits...
 pub(crate) const ALIKE_BITS: u32 = 8;
@@ -113,7 +114,7 @@ pub(crate) fn waves(rng: &mut Rng) -> RgbImage {
     let mut wave = || (rng.range(0.5, 4.5), rng.range(0.5, 4.5), rng.range(0.0, 6.3), rng.range(14.0, 34.0), rng.below(3));
     let waves: Vec<(f32, f32, f32, f32, usize)> = (0..12).map(|_| wave()).collect();
     RgbImage::from_fn(width, height, |x, y| {
-        let (x, y) = (x as f32 / width as f32 * 3.14, y as f32 / height as f32 * 3.14);
+        let (x, y) = (x as f32 / width as f32 * PI, y as f32 / height as f32 * PI);
         let mut colour = [128.0f32; 3];
         for (across, down, phase, strength, channel) in &waves {
             let value = strength * (x * across + phase).cos() * (y * down + phase).cos();
