@@ -109,6 +109,12 @@ pub struct Crawl {
     /// Links followed from a seed
     #[arg(long, default_value_t = 20, value_name = "N")]
     pub max_depth: u32,
+    /// Seconds for one request with its body
+    #[arg(long, default_value_t = 30.0, value_name = "SECONDS")]
+    pub timeout: f64,
+    /// Times that a request is made again after a network error, 429 or 5xx
+    #[arg(long, default_value_t = 2, value_name = "N")]
+    pub retries: u32,
     /// Stop each source after this many pages (web) or rows (lists)
     #[arg(long, value_name = "N")]
     pub limit: Option<u64>,
@@ -126,6 +132,9 @@ pub struct Curate {
     /// Pairs per query, 0 = unlimited [default: what the crawl was given]
     #[arg(long, value_name = "N")]
     pub per_query: Option<u64>,
+    /// Refuse captions that are on more different pictures than this
+    #[arg(long, default_value_t = curation::Filters::default().max_pictures, value_name = "N")]
+    pub max_pictures: u32,
     /// Leave a rule out, by its name in the reasons (min-side, aspect, caption-repeated, flat, near-duplicate, ...); repeatable
     #[arg(long, value_name = "RULE")]
     pub without: Vec<String>,

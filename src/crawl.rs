@@ -86,6 +86,9 @@ pub fn run(flags: &cli::Crawl) -> Result<(), Failure> {
     options.concurrency = flags.concurrency;
     options.max_depth = flags.max_depth;
     options.limit = flags.limit;
+    options.timeout = std::time::Duration::try_from_secs_f64(flags.timeout)
+        .map_err(|error| Failure::Usage(format!("--timeout {} is not a number of seconds: {error}", flags.timeout)))?;
+    options.retries = flags.retries;
     options.check().map_err(failure)?;
     let (properties, list) = corpus::open(flags)?;
     options.image_size = properties.image_size;

@@ -16,6 +16,7 @@ pub fn run(flags: &cli::Curate) -> Result<(), Failure> {
     options.name = flags.name.clone();
     options.per_query = flags.per_query;
     options.filters.off = flags.without.clone();
+    options.filters.max_pictures = flags.max_pictures;
     options.filters.check().map_err(|error| Failure::Usage(error.to_string()))?;
     let catalogue = flags.corpus.join("catalog.sqlite");
     if catalogue.exists() {

@@ -108,6 +108,7 @@ fn stages(flags: &cli::Demo, web: &Web, base: &str) -> Vec<(&'static str, Vec<St
     let per_query = web.plan().per_query;
     let side = MODEL_SIDE;
     let epochs = if flags.quick { 2 } else { 10 };
+    let sources: Vec<String> = web.starts(base).into_iter().map(|start| format!("--source web:{start}")).collect();
     let line = |text: String, more: &[&str]| -> Vec<String> {
         // Only the words written here are split; paths may hold blanks.
         text.split(' ').map(str::to_string).chain(more.iter().map(|word| word.to_string())).collect()
@@ -119,13 +120,13 @@ fn stages(flags: &cli::Demo, web: &Web, base: &str) -> Vec<(&'static str, Vec<St
             "crawl",
             line(
                 format!(
-                    "crawl --source web:{base}{} --allow-private --host-rate 0 --host-connections 16 --per-query {per_query} --image-size {STORED_SIDE} --max-depth 1000 --seed {seed}",
-                    web.start()
+                    "crawl {} --allow-private --host-rate 0 --host-connections 16 --per-query {per_query} --image-size {STORED_SIDE} --max-depth 1000 --timeout 2 --retries 1 --seed {seed}",
+                    sources.join(" ")
                 ),
                 &["--corpus", &path("corpus"), "--queries", &path("queries.parquet")],
             ),
         ),
-        ("curate", line("curate --corpus".into(), &[&path("corpus")])),
+        ("curate", line(format!("curate --max-pictures {} --corpus", web.plan().max_pictures), &[&path("corpus")])),
         (
             "shard",
             line(

@@ -33,9 +33,15 @@ fn named_in(bytes: &[u8]) -> Option<&'static Encoding> {
     Some(if encoding == UTF_16LE || encoding == UTF_16BE { UTF_8 } else { encoding })
 }
 
-/// UTF-8 where it is valid, the web's old default elsewhere.
+/// UTF-8 where it is valid or nearly so, the web's old default elsewhere. Old encodings hardly ever give a valid sequence of UTF-8
+/// by chance, so a page with several of them for each broken one is damaged UTF-8.
 fn guess(bytes: &[u8]) -> &'static Encoding {
-    if std::str::from_utf8(bytes).is_ok() { UTF_8 } else { WINDOWS_1252 }
+    let (mut letters, mut broken) = (0usize, 0usize);
+    for chunk in bytes.utf8_chunks() {
+        letters += chunk.valid().chars().filter(|c| !c.is_ascii()).count();
+        broken += usize::from(!chunk.invalid().is_empty());
+    }
+    if letters >= 3 * broken { UTF_8 } else { WINDOWS_1252 }
 }
 
 #[cfg(test)]
@@ -53,5 +59,7 @@ mod tests {
         assert!(decode(page, None).ends_with('й'));
         assert!(decode("<meta charset=utf-16>é".as_bytes(), None).ends_with('é'));
         assert_eq!(decode(b"\xff\xfea\0b\0", None), "ab");
+        assert_eq!(decode(b"\xc3\xa9\xc3\xa9\xc3\xa9 \xff", None), "ééé \u{fffd}");
+        assert_eq!(decode(b"d\xe9j\xe0 \xc3\xa9", None), "déjà Ã©");
     }
 }

@@ -4,6 +4,7 @@ use crate::fetch::Fetcher;
 use crate::layout::Layout;
 use crate::seen::Seen;
 use crate::summary::Tally;
+use crate::traps::Traps;
 use crate::{CrawlOptions, Error, Ledger, Matcher};
 use shards::{Candidate, Meter, PairId};
 use std::fs::{File, TryLockError};
@@ -23,6 +24,8 @@ pub(crate) struct Engine {
     pub(crate) ledger: Arc<dyn Ledger>,
     pub(crate) fetcher: Fetcher,
     pub(crate) meter: Arc<Meter>,
+    /// Where pages have no end.
+    pub(crate) traps: Traps,
     matcher: Option<Arc<dyn Matcher>>,
     /// Pairs of finished jobs and of those in work, so that no two jobs take the same.
     seen: Seen,
@@ -64,6 +67,7 @@ impl Engine {
             layout: Layout::new(&options.corpus),
             fetcher: Fetcher::new(&options)?,
             progress: Progress { pairs: AtomicU64::new(0), bytes: AtomicU64::new(0), last: Mutex::new((Instant::now(), 0)) },
+            traps: Traps::default(),
             options,
             ledger,
             matcher,

@@ -5,9 +5,10 @@
 use crate::guard::{Guard, Refused, Resolver, is_private_host, refusal_in};
 use crate::hosts::Hosts;
 use crate::optout::Directives;
+use crate::retry::retry_after;
 use crate::robots::{self, Found, Rules};
-use crate::{CrawlOptions, Error};
-use reqwest::header::{ACCEPT, CONTENT_TYPE, LOCATION, RETRY_AFTER};
+use crate::{CrawlOptions, Error, sitemap};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, LOCATION};
 use reqwest::{Client, Response, StatusCode};
 use shards::HostDelta;
 use std::collections::BTreeMap;
@@ -26,7 +27,7 @@ const MAX_REDIRECTS: u32 = 10;
 const MAX_WAIT: Duration = Duration::from_secs(60);
 /// Bodies above this size need one of [`LARGE_BODIES`] places, so that memory stays bounded whatever arrives.
 const LARGE_BYTES: usize = 1 << 20;
-/// Large bodies held at a time: 16 of at most 32 MiB.
+/// Large bodies held at a time: 16 of at most 32 MiB, or 50 MiB for sitemaps.
 const LARGE_BODIES: usize = 16;
 
 /// What is asked for; each kind has its own caps and conditions.
@@ -36,6 +37,8 @@ pub(crate) enum Want {
     Page,
     /// An image of at most 32 MiB.
     Image,
+    /// A sitemap of at most 50 MiB.
+    Sitemap,
     /// `robots.txt`: what exceeds its cap is cut off.
     Robots,
 }
@@ -46,6 +49,7 @@ impl Want {
         match self {
             Want::Page => 4 << 20,
             Want::Image => 32 << 20,
+            Want::Sitemap => sitemap::MAX_BYTES,
             Want::Robots => robots::MAX_BYTES,
         }
     }
@@ -54,6 +58,7 @@ impl Want {
         match self {
             Want::Page => "text/html,application/xhtml+xml;q=0.9",
             Want::Image => "image/jpeg,image/png,image/webp,image/gif,image/*;q=0.5,*/*;q=0.1",
+            Want::Sitemap => "application/xml,text/xml,text/plain;q=0.5,*/*;q=0.1",
             Want::Robots => "text/plain,*/*;q=0.1",
         }
     }
@@ -280,15 +285,28 @@ impl Fetcher {
 
     /// Whether `robots.txt` of the URL's origin lets us fetch it.
     async fn ask_robots(&self, url: &Url, traffic: &mut Traffic) -> Result<(), Refusal> {
+        match self.rules(url, traffic).await {
+            Found::Rules(rules) if rules.allow(url) => Ok(()),
+            Found::Rules(_) => Err(Refusal::Robots("disallowed")),
+            Found::Unreachable => Err(Refusal::Robots("robots.txt could not be had")),
+        }
+    }
+
+    /// What `robots.txt` of the URL's origin says.
+    async fn rules(&self, url: &Url, traffic: &mut Traffic) -> Found {
         let found = self.robots.rules(url, || async {
             let (found, learnt) = Box::pin(self.fetch_robots(url)).await;
             merge(traffic, learnt);
             found
         });
-        match found.await {
-            Found::Rules(rules) if rules.allow(url) => Ok(()),
-            Found::Rules(_) => Err(Refusal::Robots("disallowed")),
-            Found::Unreachable => Err(Refusal::Robots("robots.txt could not be had")),
+        found.await
+    }
+
+    /// The sitemaps that `robots.txt` of the URL's origin names.
+    pub(crate) async fn sitemaps(&self, url: &Url, traffic: &mut Traffic) -> Vec<Url> {
+        match self.rules(url, traffic).await {
+            Found::Rules(rules) => rules.sitemaps.iter().filter_map(|place| crate::urls::web_url(Some(url), place)).collect(),
+            Found::Unreachable => Vec::new(),
         }
     }
 
@@ -325,7 +343,7 @@ impl Fetcher {
         }
         if !status.is_success() {
             let again = status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error();
-            return Err(Failure { refusal: Refusal::Http(status.to_string()), retry: again.then(|| retry_after(&response)) });
+            return Err(Failure { refusal: Refusal::Http(status.to_string()), retry: again.then(|| retry_after(response.headers())) });
         }
         let directives = Directives::of_headers(response.headers(), AGENT);
         let content_type = response.headers().get(CONTENT_TYPE).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
@@ -430,11 +448,6 @@ fn redirect_target(url: &Url, response: &Response) -> Option<Result<Url, String>
     let location = response.headers().get(LOCATION)?;
     let target = location.to_str().ok().and_then(|location| crate::urls::web_url(Some(url), location));
     Some(target.ok_or_else(|| format!("{} to something that is no web address", response.status())))
-}
-
-/// The wait in seconds that the server asks for. A date instead counts as nothing said: clocks differ.
-fn retry_after(response: &Response) -> Option<Duration> {
-    response.headers().get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
 }
 
 fn is_html(content_type: &str) -> bool {

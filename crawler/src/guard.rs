@@ -66,9 +66,15 @@ pub(crate) fn is_private_host(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(address)) => reach_v4(address) != Reach::Public,
         Some(Host::Ipv6(address)) => reach_v6(address) != Reach::Public,
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Domain(name)) => is_local_name(name),
         None => false,
     }
+}
+
+/// Whether a name is `localhost` or one under it, with or without the root's dot; any case.
+fn is_local_name(name: &str) -> bool {
+    let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+    name == "localhost" || name.ends_with(".localhost")
 }
 
 /// Which addresses may be connected to.
@@ -101,11 +107,12 @@ impl Guard {
         Err(Refused { address: address.to_string(), why })
     }
 
-    /// Judges the address in a URL; names are judged when they are resolved.
+    /// Judges the address in a URL, or the name if it is this machine's; other names are judged when they are resolved.
     pub(crate) fn permit_url(&self, url: &Url) -> Result<(), Refused> {
         match url.host() {
             Some(Host::Ipv4(address)) => self.permit(address.into()),
             Some(Host::Ipv6(address)) => self.permit(address.into()),
+            Some(Host::Domain(name)) if is_local_name(name) => self.permit(Ipv4Addr::LOCALHOST.into()),
             _ => Ok(()),
         }
     }
@@ -136,9 +143,15 @@ pub(crate) struct Resolver {
 }
 
 impl Resolver {
-    /// Asks the system's resolver.
+    /// Asks the system's resolver; names under `localhost` are this machine without asking (RFC 6761, 6.3).
     pub(crate) fn system(guard: Guard) -> Self {
-        let lookup = |name: String| -> Looked { Box::pin(async move { Ok(tokio::net::lookup_host((name, 0)).await?.collect()) }) };
+        let lookup = |name: String| -> Looked {
+            if is_local_name(&name) {
+                let loopback = [IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST)];
+                return Box::pin(std::future::ready(Ok(loopback.map(|address| (address, 0).into()).to_vec())));
+            }
+            Box::pin(async move { Ok(tokio::net::lookup_host((name, 0)).await?.collect()) })
+        };
         Resolver { guard, lookup: Arc::new(lookup) }
     }
 }
@@ -231,6 +244,20 @@ mod tests {
         assert!(Guard { private: true, public: false }.permit(home).is_ok());
         assert!(Guard { private: true, public: false }.permit(far).expect_err("refused").to_string().contains("--contact"));
         assert!(Guard { private: false, public: true }.permit(home).expect_err("refused").to_string().contains("--allow-private"));
+    }
+
+    #[tokio::test]
+    async fn names_under_localhost_are_this_machine_and_need_leave() {
+        let resolve = async |private, name: &str| {
+            let resolver = Resolver::system(Guard { private, public: true });
+            resolver.resolve(name.parse().expect("a name")).await.map(|found| found.map(|address| address.ip()).collect::<Vec<IpAddr>>())
+        };
+        let here = [IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST)];
+        for name in ["localhost", "photos.localhost", "a.B.LOCALHOST", "x.localhost."] {
+            assert_eq!(resolve(true, name).await.expect("resolved"), here, "{name}");
+            assert!(resolve(false, name).await.is_err(), "{name}");
+        }
+        assert!(!is_local_name("notlocalhost") && !is_local_name("localhost.example"));
     }
 
     #[tokio::test]

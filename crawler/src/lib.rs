@@ -8,8 +8,10 @@
 //!
 //! - what is asked for: `options` ([`CrawlOptions`], [`Source`]); the run itself: `crawl`, over the shared `engine`;
 //! - a finite list: `plan` cuts and matches it, `urls` and `csv` read its rows;
-//! - the live web: `pages` fetches pages, `page` extracts links and captioned images (`srcset`, `dataurl`, `charset`);
-//! - may it be fetched: `robots`, `optout`, `guard` (unsafe addresses), `hosts` (connections and rate per host);
+//! - the live web: `pages` fetches pages, `page` extracts links and captioned images (`srcset`, `dataurl`, `charset`), `sitemap`
+//!   reads what a site lists itself, `links` spells the addresses of pages, `traps` knows where there is no end;
+//! - may it be fetched: `robots`, `optout`, `guard` (unsafe addresses), `hosts` (connections and rate per host),
+//!   `retry` (waits that servers ask for);
 //! - `fetch` makes requests, `images` runs the fetches of a job, `ingest` turns bytes into a stored picture;
 //! - `segment` writes what a job gives, `seen` remembers pairs, `layout` names the files.
 //!
@@ -29,17 +31,21 @@ mod images;
 mod ingest;
 mod layout;
 mod ledger;
+mod links;
 mod matching;
 mod options;
 mod optout;
 mod page;
 mod pages;
 mod plan;
+mod retry;
 mod robots;
 mod seen;
 mod segment;
+mod sitemap;
 mod srcset;
 mod summary;
+mod traps;
 mod urls;
 
 pub use crawl::crawl;

@@ -56,12 +56,17 @@ pub(crate) struct Page {
     pub(crate) directives: Directives,
     /// Images without any caption.
     pub(crate) uncaptioned: u64,
+    /// The address that the page calls its own.
+    pub(crate) canonical: Option<Url>,
+    /// Sitemaps that were found on the way to the page, or in it when it is one itself.
+    pub(crate) maps: Vec<Url>,
 }
 
-/// Extracts from the text of the page at `url`; `directives` are those of its headers.
-pub(crate) fn extract(text: &str, url: &Url, directives: Directives, agent: &str) -> Page {
+/// Extracts from the text of the page at `url`; `directives` are those of its headers. Of an image in several sizes the one that is
+/// `enough` pixels wide is taken.
+pub(crate) fn extract(text: &str, url: &Url, directives: Directives, agent: &str, enough: u32) -> Page {
     let html = parse(text);
-    let mut walk = Walk { page: Page { directives, ..Page::default() }, agent, base: base_of(&html, url), ..Walk::new(url) };
+    let mut walk = Walk { page: Page { directives, ..Page::default() }, agent, enough, base: base_of(&html, url), ..Walk::new(url) };
     walk.run(&html);
     if walk.page.directives.nofollow {
         walk.page.links.clear();
@@ -106,6 +111,8 @@ struct Draft {
 struct Walk<'a> {
     page: Page,
     agent: &'a str,
+    /// Width in pixels of an image from which on more is of no use.
+    enough: u32,
     base: Url,
     known_links: FxHashSet<String>,
     drafts: Vec<Draft>,
@@ -121,6 +128,7 @@ impl<'a> Walk<'a> {
         Walk {
             page: Page::default(),
             agent: "",
+            enough: 0,
             base: url.clone(),
             known_links: FxHashSet::default(),
             drafts: Vec::new(),
@@ -181,6 +189,7 @@ impl<'a> Walk<'a> {
                 }
             }
             "a" | "area" => self.link(element),
+            "link" => self.canonical(element),
             "figure" => self.figures.push(Figure::default()),
             "figcaption" => self.in_caption += 1,
             "picture" => self.pictures.push(None),
@@ -217,6 +226,14 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// `<link rel=canonical>`: the first one counts.
+    fn canonical(&mut self, element: &Element) {
+        let is = element.attr("rel").is_some_and(|rel| rel.split_ascii_whitespace().any(|word| word.eq_ignore_ascii_case("canonical")));
+        if is && self.page.canonical.is_none() {
+            self.page.canonical = element.attr("href").and_then(|href| urls::web_url(Some(&self.base), href));
+        }
+    }
+
     /// A `source` of a `picture`: the first whose type we can read gives a candidate, as in browsers.
     fn source(&mut self, element: &Element) {
         let readable = element.attr("type").is_none_or(|kind| {
@@ -227,7 +244,7 @@ impl<'a> Walk<'a> {
             && picture.is_none()
             && readable
         {
-            *picture = set.and_then(srcset::best).map(str::to_string);
+            *picture = set.and_then(|set| srcset::best(set, self.enough)).map(str::to_string);
         }
     }
 
@@ -247,7 +264,7 @@ impl<'a> Walk<'a> {
 
     /// The image's best address: sets before single addresses, lazy attributes before `src`, which is then a placeholder.
     fn place(&self, element: &Element) -> Option<Place> {
-        let set = |name: &&str| element.attr(name).and_then(srcset::best);
+        let set = |name: &&str| element.attr(name).and_then(|set| srcset::best(set, self.enough));
         let sets = LAZY_SETS.iter().filter_map(set).chain(set(&"srcset"));
         let picture = self.pictures.last().and_then(Option::as_deref);
         let singles = LAZY.iter().chain(&["src"]).filter_map(|name| element.attr(name));
@@ -295,7 +312,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn page(text: &str) -> Page {
-        extract(text, &Url::parse("http://e.org/dir/page.html").expect("a URL"), Directives::default(), "diptych")
+        extract(text, &Url::parse("http://e.org/dir/page.html").expect("a URL"), Directives::default(), "diptych", 512)
     }
 
     /// Address and captions of each image.
@@ -351,6 +368,13 @@ mod tests {
         assert_eq!(page.links.iter().map(Url::as_str).collect::<Vec<_>>(), ["http://e.org/x", "http://o.org/"]);
         assert!(super::tests::page("<meta name=robots content='nofollow'><a href=x>1</a>").links.is_empty());
         assert_eq!(super::tests::page("<meta name=Diptych content='noai'>").directives.refusal, Some("noai"));
+    }
+
+    #[test]
+    fn a_page_says_its_own_address() {
+        let text = "<link rel=stylesheet href=s.css><link rel='Canonical' href='../own.html'><link rel=canonical href=other.html>";
+        assert_eq!(page(text).canonical.as_ref().map(Url::as_str), Some("http://e.org/own.html"));
+        assert_eq!(page("<link rel=canonical href='data:x'>").canonical, None);
     }
 
     #[test]

@@ -1,13 +1,18 @@
 //! Pages jobs: up to 200 pages of one site are fetched, their links and captioned images taken, and the images fetched.
+//!
+//! Sitemaps are pages too: they stand in the frontier with the fragment [`SITEMAP`], which the address of no page has there. Those
+//! that `robots.txt` names are found with the seed.
 
 use crate::engine::{Engine, settle};
 use crate::fetch::{AGENT, Body, Refusal, Traffic, Want, host_key};
 use crate::images::{Decided, decide_all, finish, store};
 use crate::ingest::on_pool;
 use crate::layout::{PagesPayload, payload, read_payload};
+use crate::links::page_address;
 use crate::page::{Found, Page, Place, extract};
 use crate::segment::{SegmentSender, SegmentWriter};
-use crate::summary::Tally;
+use crate::sitemap::{self, Sitemap};
+use crate::summary::{REPEATED, Tally};
 use crate::{Error, charset};
 use rustc_hash::FxHashSet;
 use shards::{Candidate, Commit, ImageId, Job, JobKind, NewJob, PageLink, canonical_url};
@@ -16,6 +21,11 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use url::Url;
+
+/// The fragment of a sitemap in the frontier.
+const SITEMAP: &str = "sitemap";
+/// How many times wider than the stored side an image need be at most: enough for a crop, and for sides of 1 to 4.
+const ENOUGH: u32 = 4;
 
 /// The pages that belong to a seed: same host and port, with or without `www.`, over http or https.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -118,6 +128,9 @@ async fn visit_all(
         match visit.result {
             Ok((page, url)) => take(engine, &mut harvest, page, &url, visit.link.depth, site, sender).await,
             Err((outcome, detail)) => {
+                if let Some(url) = Url::parse(&visit.link.url).ok().filter(|_| outcome != "trap") {
+                    engine.traps.learn(&url, false, &[]);
+                }
                 tracing::debug!(url = %visit.link.url, outcome, detail, "no page");
                 harvest.tally.count(format!("page:{outcome}"));
             }
@@ -130,42 +143,71 @@ async fn visit(engine: Arc<Engine>, link: PageLink, site: Site, closing: Cancell
     let Ok(url) = Url::parse(&link.url) else {
         return Visit { link, result: Err(("address", "not a web address".to_string())), closed: false, traffic: Traffic::new() };
     };
-    let reply = engine.fetcher.get(&url, Want::Page, &closing).await;
+    if link.depth > 0 && engine.traps.is_closed(&url) {
+        let result = Err(("trap", "pages of this kind led nowhere".to_string()));
+        return Visit { link, result, closed: false, traffic: Traffic::new() };
+    }
+    let is_map = url.fragment() == Some(SITEMAP);
+    let mut reply = engine.fetcher.get(&url, if is_map { Want::Sitemap } else { Want::Page }, &closing).await;
     let closed = matches!(reply.result, Err(Refusal::Closed));
     let result = match reply.result {
         Err(refusal) => Err((refusal.outcome(), refusal.detail())),
+        Ok(body) if is_map => read_map(body).await.ok_or_else(|| ("sitemap", "the reader failed".to_string())),
         // A seed may lead to its site's proper name; a later page that leads elsewhere is not ours to take.
         Ok(body) if link.depth > 0 && !site.has(&body.url) => Err(("off-site", body.url.to_string())),
-        Ok(body) => read(body).await.ok_or_else(|| ("html", "the parser failed".to_string())),
+        Ok(body) => {
+            let maps = if link.depth == 0 { engine.fetcher.sitemaps(&body.url, &mut reply.traffic).await } else { Vec::new() };
+            let read = read(body, ENOUGH * engine.options.image_size).await;
+            read.map(|(page, url)| (Page { maps, ..page }, url)).ok_or_else(|| ("html", "the parser failed".to_string()))
+        }
     };
     engine.note(0, reply.traffic.values().map(|delta| delta.bytes).sum());
     Visit { link, result, closed, traffic: reply.traffic }
 }
 
-async fn read(body: Body) -> Option<(Page, Url)> {
+async fn read(body: Body, enough: u32) -> Option<(Page, Url)> {
     let read = move || {
         let text = charset::decode(&body.bytes, body.content_type.as_deref());
-        (extract(&text, &body.url, body.directives.clone(), AGENT), body.url.clone())
+        (extract(&text, &body.url, body.directives.clone(), AGENT, enough), body.url.clone())
+    };
+    on_pool(read).await
+}
+
+/// A sitemap as a page that has links only.
+async fn read_map(body: Body) -> Option<(Page, Url)> {
+    let read = move || {
+        let Sitemap { pages, maps } = sitemap::read(&body.bytes);
+        (Page { links: pages, maps, ..Page::default() }, body.url.clone())
     };
     on_pool(read).await
 }
 
 /// Takes a page's links and pairs into the harvest.
-async fn take(engine: &Arc<Engine>, harvest: &mut Harvest, page: Page, url: &Url, depth: u32, site: &Site, sender: &SegmentSender) {
+async fn take(engine: &Arc<Engine>, harvest: &mut Harvest, mut page: Page, url: &Url, depth: u32, site: &Site, sender: &SegmentSender) {
+    page.links.retain(|link| site.has(link));
+    page.maps.retain(|map| site.has(map));
+    let own = page.canonical.take().filter(|own| site.has(own));
+    if !page.directives.nofollow {
+        page.links.extend(own.clone());
+    }
     if depth < engine.options.max_depth {
-        for link in page.links.iter().filter(|link| site.has(link)) {
-            let link = canonical_url(link);
-            if harvest.known.insert(link.clone()) {
-                harvest.links.push(PageLink { url: link, depth: depth + 1 });
+        let links = page.links.iter().filter(|link| !engine.traps.is_closed(link)).map(page_address);
+        let maps = page.maps.iter().map(|map| format!("{}#{SITEMAP}", canonical_url(map)));
+        for url in links.chain(maps) {
+            if harvest.known.insert(url.clone()) {
+                harvest.links.push(PageLink { url, depth: depth + 1 });
             }
         }
     }
+    let seen_before = harvest.tally.repeated();
+    let offered: usize = page.images.iter().map(|image| image.captions.len()).sum();
     let refusal = page.directives.refusal;
     harvest.tally.count(if refusal.is_some() { "page:opt-out" } else { "page:fetched" });
     if page.uncaptioned > 0 {
         *harvest.tally.outcomes.entry("image:no-caption".to_string()).or_default() += page.uncaptioned;
     }
-    let page_url = canonical_url(url);
+    // The same page under many addresses is one.
+    let page_url = own.as_ref().map_or_else(|| page_address(url), canonical_url);
     for Found { place, captions } in page.images {
         let (image_url, data) = match place {
             Place::Url(url) => (canonical_url(&url), None),
@@ -180,7 +222,7 @@ async fn take(engine: &Arc<Engine>, harvest: &mut Harvest, page: Page, url: &Url
                     }
                     pairs.push(candidate);
                 }
-                None => harvest.tally.count("pair:repeated"),
+                None => harvest.tally.count(REPEATED),
             }
         }
         if let Some(bytes) = data {
@@ -188,6 +230,8 @@ async fn take(engine: &Arc<Engine>, harvest: &mut Harvest, page: Page, url: &Url
         }
         harvest.candidates.extend(pairs);
     }
+    let new_pair = harvest.tally.repeated() - seen_before < offered as u64;
+    engine.traps.learn(url, new_pair, &page.links);
 }
 
 /// Decides the pairs of an image that came with its page: its bytes are at hand only now.

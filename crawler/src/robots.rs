@@ -17,6 +17,8 @@ const FRESH: Duration = Duration::from_secs(24 * 3600);
 const UNREACHABLE: Duration = Duration::from_secs(600);
 /// Longest crawl delay kept; longer ones are taken as this.
 const MAX_DELAY: Duration = Duration::from_secs(30);
+/// Sitemaps taken from one file.
+const MAX_SITEMAPS: usize = 100;
 /// Origins remembered, about 300 bytes each for usual files. When full, all are forgotten and asked for again.
 const MAX_ORIGINS: usize = 1 << 16;
 
@@ -27,6 +29,8 @@ pub(crate) struct Rules {
     rules: Vec<Rule>,
     /// Wait between two requests that the file asks for, at most [`MAX_DELAY`].
     pub(crate) delay: Option<Duration>,
+    /// Addresses of sitemaps as written; they hold for every crawler.
+    pub(crate) sitemaps: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -48,6 +52,7 @@ impl Rules {
         let bytes = &bytes[..bytes.len().min(MAX_BYTES)];
         let text = String::from_utf8_lossy(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes));
         let (mut ours, mut anyone) = (Rules::default(), Rules::default());
+        let mut sitemaps = Vec::new();
         let (mut group, mut named, mut in_rules) = (Group::default(), false, false);
         for line in text.split(['\n', '\r']) {
             let line = line.split('#').next().unwrap_or_default();
@@ -73,10 +78,12 @@ impl Rules {
                     let delay = value.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
                     group.give(&mut ours, &mut anyone, |rules| rules.delay = delay.map(|delay| delay.min(MAX_DELAY)).or(rules.delay));
                 }
+                "sitemap" if sitemaps.len() < MAX_SITEMAPS => sitemaps.push(value.to_string()),
                 _ => {}
             }
         }
         let mut rules = if named { ours } else { anyone };
+        rules.sitemaps = sitemaps;
         rules.rules.sort_by(|a, b| b.pattern.len().cmp(&a.pattern.len()).then(b.allow.cmp(&a.allow)));
         rules
     }
@@ -251,6 +258,14 @@ mod tests {
         assert_eq!(delay("User-agent: *\nCrawl-delay: 86400"), Some(MAX_DELAY));
         assert_eq!(delay("User-agent: *\nCrawl-delay: -1\nCrawl-delay: nan"), None);
         assert_eq!(delay("User-agent: other\nCrawl-delay: 2"), None);
+    }
+
+    #[test]
+    fn sitemaps_stand_outside_groups() {
+        let file = "Sitemap: http://e.org/a.xml\nUser-agent: other\nsitemap:http://e.org/b.xml # more\nDisallow: /\n";
+        let rules = Rules::parse(file.as_bytes(), "diptych");
+        assert_eq!(rules.sitemaps, ["http://e.org/a.xml", "http://e.org/b.xml"]);
+        assert!(allowed(file, "/x"));
     }
 
     #[test]

@@ -1,17 +1,16 @@
 //! `srcset`: of the sizes in which a page offers an image, the one worth fetching.
 
-/// Width in pixels that is enough: about four times the usual stored side, so that larger offers only cost time.
-const ENOUGH: f64 = 1024.0;
 /// Candidates read of one attribute.
 const MAX_CANDIDATES: usize = 64;
 
-/// The best candidate's URL as written: the narrowest of those at least [`ENOUGH`] wide, else the widest; without widths,
-/// the one of highest density. `None` when the attribute holds no URL.
-pub(crate) fn best(srcset: &str) -> Option<&str> {
+/// The best candidate's URL as written: the narrowest of those at least `enough` pixels wide, else the widest; without widths, the
+/// one of highest density. `None` when the attribute holds no URL.
+pub(crate) fn best(srcset: &str, enough: u32) -> Option<&str> {
+    let enough = f64::from(enough);
     let mut best: Option<(&str, f64, bool)> = None;
     for (url, size, wide) in candidates(srcset).take(MAX_CANDIDATES) {
         let better = best.is_none_or(|(_, held, held_wide)| match (wide, held_wide) {
-            (true, true) if held >= ENOUGH => size >= ENOUGH && size < held,
+            (true, true) if held >= enough => size >= enough && size < held,
             (true, false) => true,
             (false, true) => false,
             _ => size > held,
@@ -62,6 +61,8 @@ mod tests {
 
     #[test]
     fn wide_enough_but_not_wider() {
+        let best = |srcset| super::best(srcset, 1024);
+        assert_eq!(super::best("a.jpg 320w, b.jpg 1200w, c.jpg 4000w", 2000), Some("c.jpg"));
         assert_eq!(best("a.jpg 320w, b.jpg 1200w, c.jpg 4000w"), Some("b.jpg"));
         assert_eq!(best("c.jpg 4000w,b.jpg 1200w"), Some("b.jpg"));
         assert_eq!(best("a.jpg 320w,\n b.jpg 640w"), Some("b.jpg"));
@@ -74,7 +75,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_text_is_read(text in "[ ,a-c0-9wx.]{0,60}") {
-            if let Some(url) = best(&text) {
+            if let Some(url) = best(&text, 512) {
                 prop_assert!(!url.is_empty() && text.contains(url));
             }
         }

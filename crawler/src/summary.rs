@@ -5,6 +5,9 @@ use rustc_hash::FxHashMap;
 use shards::{Candidate, Commit, SegmentTotals};
 use std::collections::BTreeMap;
 
+/// The decision on a pair of a page that was seen before.
+pub(crate) const REPEATED: &str = "pair:repeated";
+
 /// The counts of one job.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
@@ -24,6 +27,11 @@ impl Tally {
     /// Counts one decision.
     pub(crate) fn count(&mut self, outcome: impl Into<String>) {
         *self.outcomes.entry(outcome.into()).or_default() += 1;
+    }
+
+    /// Pairs of pages that were seen before.
+    pub(crate) fn repeated(&self) -> u64 {
+        self.outcomes.get(REPEATED).copied().unwrap_or_default()
     }
 
     /// Counts the outcomes of candidates.

@@ -1,6 +1,7 @@
 //! What a demo came to: read back from the files of its stages, judged against the plan, written as JSON, table and page.
 
 use super::tables;
+use crate::corpus::{HEADROOM, Properties};
 use crate::failure::Failure;
 use serde_json::json;
 use shards::{Candidate, Reason, Sample, TableReader};
@@ -8,7 +9,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 use training::ZeroShotResult;
-use web::{Found, Verdict, Web};
+use web::{Conduct, Found, Verdict, Web};
 
 /// Everything that the report needs.
 pub struct Results {
@@ -22,6 +23,8 @@ pub struct Results {
     pub samples: Vec<Sample>,
     /// The judgement against the plan.
     pub verdict: Verdict,
+    /// How the crawl behaved.
+    pub conduct: Conduct,
     /// Zero-shot classification of the test pictures among all classes.
     pub evaluation: ZeroShotResult,
     /// Correct and all test pictures of classes that were shown.
@@ -45,8 +48,19 @@ impl Results {
         let selection = out.join("corpus/selection/default");
         let reasons = TableReader::<Reason>::read_all(&selection.join("reasons.parquet"))?;
         let samples = TableReader::<Sample>::read_all(&selection.join("manifest.parquet"))?;
-        let found = Found { base, per_query: web.plan().per_query, candidates: &candidates, reasons: &reasons, samples: &samples };
+        let (properties, queries) = (Properties::read(&out.join("corpus"))?, query_texts(&out.join("corpus/queries.parquet"))?);
+        let found = Found {
+            base,
+            per_query: properties.per_query,
+            headroom: HEADROOM,
+            seed: properties.seed,
+            queries: &queries,
+            candidates: &candidates,
+            reasons: &reasons,
+            samples: &samples,
+        };
         let verdict = web::judge(web.plan(), &found);
+        let conduct = web.conduct();
         let path = out.join("runs/demo/evals/zero-shot-test.json");
         let text = std::fs::read(&path).map_err(shards::Error::io("read", &path))?;
         let evaluation: ZeroShotResult =
@@ -56,7 +70,7 @@ impl Results {
             rows.fold((0, 0), |(correct, n), row| (correct + row.correct, n + row.n))
         };
         let (seen, unseen) = (tally(&web.plan().seen), tally(&web.plan().unseen));
-        Ok(Results { seconds, candidates, reasons, samples, verdict, evaluation, seen, unseen, peak_rss: peak_rss() })
+        Ok(Results { seconds, candidates, reasons, samples, verdict, conduct, evaluation, seen, unseen, peak_rss: peak_rss() })
     }
 
     /// Pairs that the selection keeps.
@@ -95,6 +109,14 @@ impl Results {
             "duplicates_planted": self.verdict.duplicates_planted,
             "duplicates_found": self.verdict.duplicates_found,
             "duplicates_false": self.verdict.duplicates_false,
+            "cap_checked": self.verdict.cap_checked,
+            "cap_wrong": self.verdict.cap_wrong,
+            "crowded_queries": self.verdict.crowded_queries,
+            "queries_wrong": self.verdict.queries_wrong,
+            "forbidden_asked": self.conduct.forbidden_asked,
+            "impatient": self.conduct.impatient,
+            "hurried": self.conduct.hurried,
+            "lost": self.conduct.lost,
             "refusals": self.refusals(),
             "top1_seen": share(self.seen),
             "top1_unseen": share(self.unseen),
@@ -107,6 +129,14 @@ impl Results {
         let text = serde_json::to_string_pretty(&report)? + "\n";
         Ok(shards::write_atomic(path, text.as_bytes())?)
     }
+}
+
+/// The texts of the queries in use, by id.
+fn query_texts(list: &Path) -> Result<Vec<String>, Failure> {
+    let mut rows = TableReader::<curation::Query>::read_all(list)?;
+    rows.retain(|query| query.cut.is_empty());
+    rows.sort_by_key(|query| query.id);
+    Ok(rows.into_iter().map(|query| query.text).collect())
 }
 
 fn share((correct, all): (u64, u64)) -> f64 {
@@ -128,6 +158,16 @@ impl fmt::Display for Results {
             "planted duplicates   {:>8} found of {}, {} false",
             verdict.duplicates_found, verdict.duplicates_planted, verdict.duplicates_false
         )?;
+        writeln!(
+            f,
+            "cap                  {:>8} decided otherwise than the formula, of {}; {} crowded queries",
+            verdict.cap_wrong, verdict.cap_checked, verdict.crowded_queries
+        )?;
+        writeln!(f, "query list           {:>8} words wrong", verdict.queries_wrong)?;
+        writeln!(f, "crawl's manners      {:>8} findings", self.conduct.findings())?;
+        for finding in self.conduct.forbidden_asked.iter().chain(&self.conduct.hurried).chain(&self.conduct.lost).take(5) {
+            writeln!(f, "  {finding}")?;
+        }
         for detail in verdict.details.iter().take(5) {
             writeln!(f, "  {detail}")?;
         }

@@ -1,8 +1,8 @@
-//! The dirt: copies, broken and forbidden pictures, captions that say nothing. Each with its truth in the plan.
+//! The dirt of the main host: broken and forbidden pictures, captions that say nothing. Each with its truth in the plan.
 
 use crate::Size;
 use crate::page::{Field, Figure};
-use crate::picture::{File, near_copy};
+use crate::picture::File;
 use crate::plan::{Expect, reason};
 use crate::plant::{Original, Planter, Waiting};
 use crate::resource::Resource;
@@ -26,6 +26,11 @@ impl Planter {
         self.plant_forbidden(size.faults);
         self.plant_small_and_flat(size.faults);
         self.plant_useless(size.faults);
+        self.plant_markup();
+        self.plant_languages();
+        self.plant_faults();
+        self.plant_consent();
+        self.plant_archive();
     }
 
     /// A random motif with a class that is shown elsewhere too.
@@ -38,27 +43,6 @@ impl Planter {
     fn new_caption(&mut self) -> String {
         let motif = self.motif();
         self.caption(motif)
-    }
-
-    /// `count` each of: the same bytes and caption elsewhere, the same bytes with another caption, nearly the same pixels
-    /// with another caption. Every original is copied once at most.
-    fn plant_copies(&mut self, originals: &[Original], count: usize) {
-        let mut chosen: Vec<usize> = (0..originals.len()).collect();
-        self.rng.shuffle(&mut chosen);
-        for (number, original) in chosen.into_iter().take(3 * count).map(|at| &originals[at]).enumerate() {
-            let kind = number % 3;
-            let file = if kind == 2 { near_copy(&original.file, number / 3) } else { original.file.clone() };
-            let caption = match kind {
-                0 => self.plan.planted[original.planted].caption.clone(),
-                _ => self.caption(original.motif),
-            };
-            let path = self.shelve(&file);
-            let planted = self.show(path, caption, Expect::Merged);
-            let class = self.plan.planted[original.planted].class.clone();
-            let planted = &mut self.plan.planted[planted];
-            (planted.class, planted.copy_of, planted.near) = (class, Some(original.planted), kind == 2);
-            self.plan.planted[original.planted].expect = Expect::Merged;
-        }
     }
 
     /// Pairs that stand on two pages: one pair all the same.

@@ -15,6 +15,8 @@ use std::path::Path;
 
 /// Sentences about each word; every sentence has the word once at least.
 const OCCURRENCES: usize = 130;
+/// bzip2 streams of the file.
+const STREAMS: usize = 5;
 /// Sentences of a paragraph.
 const PARAGRAPH: usize = 6;
 
@@ -32,6 +34,42 @@ const SENTENCES: [&str; 12] = [
     "The use of {0} in print was new, and the {1} was its model.",
     "He wrote to his friend about {0}, {1} and {2}.",
     "After the war {0} was found in most houses, on paper or on the wall.",
+];
+
+/// What is no prose, nested as authors nest it. Each of the words in it is frequent; see [`DECOYS`].
+const FURNITURE: &str = r#"
+{{Quote box|align=right|quote={{lang|xx|templatedecoy {{small|{{nested|templatedecoy}}}}}}|source=[[templatedecoy|{{!}}]]}}
+{| class="wikitable sortable" style="tabledecoy"
+|+ tabledecoy
+! scope="col" | tabledecoy !! tabledecoy
+|-
+| rowspan="many" | tabledecoy
+|
+{| class="inner"
+| tabledecoy || {{templatedecoy|a=1}} tabledecoy
+|}
+| tabledecoy <ref name="b" group="n">refdecoy {{cite web|url=http://example.org/refdecoy|title=[[refdecoy]]}}</ref>
+|}
+<!-- commentdecoy <ref>commentdecoy</ref> {{commentdecoy -->
+<gallery widths="300">
+File:Gallerydecoy.tiff|gallerydecoy '''one''' [[gallerydecoy]]
+</gallery>
+<math>\mathrm{mathdecoy} = \frac{1}{mathdecoy}</math> <syntaxhighlight lang="rust">codedecoy(codedecoy)</syntaxhighlight>
+[[File:Filedecoy.tiff|thumb|upright|alt=filedecoy|A filedecoy of [[filedecoy|a {{templatedecoy}}]] and [[filedecoy]].<ref>refdecoy</ref>]]
+__NOTOC__ [[Category:categorydecoy]] [[de:languagedecoy]] <ref name="c" />
+"#;
+/// The words of [`FURNITURE`] that must not be counted.
+pub(crate) const DECOYS: [&str; 10] = [
+    "templatedecoy",
+    "tabledecoy",
+    "refdecoy",
+    "commentdecoy",
+    "gallerydecoy",
+    "mathdecoy",
+    "codedecoy",
+    "filedecoy",
+    "categorydecoy",
+    "languagedecoy",
 ];
 
 const HEAD: &str = r#"<mediawiki xmlns="http://www.mediawiki.org/xml/export-0.11/" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" version="0.11" xml:lang="en">
@@ -53,14 +91,19 @@ const HEAD: &str = r#"<mediawiki xmlns="http://www.mediawiki.org/xml/export-0.11
 "#;
 
 impl Web {
-    /// Writes the dump, compressed with bzip2, to `path`.
+    /// Writes the dump to `path`, compressed with bzip2 in several streams one after the other, as Wikipedia's are. A stream may end
+    /// in the middle of a page.
     ///
     /// # Errors
     /// `Files` when it cannot be written, `Compress` when the compressor fails.
     pub fn dump(&self, path: &Path) -> Result<(), Error> {
-        let mut encoder = BzEncoder::new(AtomicFile::create(path)?, Compression::default());
-        encoder.write_all(self.dump_xml().as_bytes()).map_err(Error::compress(path))?;
-        let mut file = encoder.finish().map_err(Error::compress(path))?;
+        let xml = self.dump_xml();
+        let mut file = AtomicFile::create(path)?;
+        for part in xml.as_bytes().chunks(xml.len().div_ceil(STREAMS)) {
+            let mut encoder = BzEncoder::new(file, Compression::default());
+            encoder.write_all(part).map_err(Error::compress(path))?;
+            file = encoder.finish().map_err(Error::compress(path))?;
+        }
         file.flush().map_err(FileError::io("write", path))?;
         Ok(file.commit()?)
     }
@@ -115,7 +158,7 @@ fn page(id: usize, namespace: i32, title: &str, redirect: Option<&str>, text: &s
 /// Prose about `word` with the furniture of real articles around it.
 fn article(word: &str, words: &[&str], rng: &mut Rng) -> String {
     let mut out = format!(
-        "{{{{Infobox term\n| name = {{{{lang|en|infoboxword}}}}\n| image = [[File:Infoboxword.jpg]]\n}}}}\n<!-- commentword -->\n\
+        "{{{{Infobox term\n| name = {{{{lang|en|infoboxword}}}}\n| image = [[File:Infoboxword.tiff]]\n}}}}\n<!-- commentword -->\n\
          '''{}''' is a word<ref>{{{{cite book |title=referenceword |year=1901}}}}</ref> of the language.\n\n",
         capital(word)
     );
@@ -123,9 +166,12 @@ fn article(word: &str, words: &[&str], rng: &mut Rng) -> String {
         let (sentence, one, other) = (*rng.pick(&SENTENCES), *rng.pick(words), *rng.pick(words));
         let sentence = sentence.replace("{0}", word).replace("{1}", one).replace("{2}", other);
         out.push_str(&sentence);
+        if number % 10 == 9 {
+            out.push_str(FURNITURE);
+        }
         match number % (PARAGRAPH * 4) {
             23 => out.push_str("\n\n== Notes ==\n"),
-            17 => out.push_str("\n\n[[File:Fileword.jpg|thumb|right|A filecaptionword]]\n"),
+            17 => out.push_str("\n\n[[File:Fileword.tiff|thumb|right|A filecaptionword]]\n"),
             11 => out.push_str("\n\n{| class=\"wikitable\"\n! tablehead !! tablecell\n|-\n| tableword || 1901\n|}\n"),
             5 => out.push_str("<ref name=\"a\">Footnoteword.</ref>\n\n"),
             _ => out.push(' '),
@@ -150,7 +196,7 @@ mod tests {
         web.dump(&path).expect("written");
         let mut xml = String::new();
         let file = std::fs::File::open(&path).expect("opened");
-        bzip2::read::BzDecoder::new(file).read_to_string(&mut xml).expect("whole");
+        bzip2::read::MultiBzDecoder::new(file).read_to_string(&mut xml).expect("whole");
         let mut counts = HashMap::new();
         let texts = xml.split("xml:space=\"preserve\">").skip(1).filter_map(|part| part.split("</text>").next());
         texts.flat_map(words_of).for_each(|word| *counts.entry(word).or_insert(0) += 1);

@@ -1,7 +1,9 @@
 //! Judges what a run made of the web: every planted pair against the plan.
 
+use crate::cap::capped;
 use crate::plan::{Expect, Plan, Planted, reason};
 use shards::{Candidate, PairId, Reason, Sample};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// How many sentences of [`Verdict::details`] are kept.
@@ -14,6 +16,12 @@ pub struct Found<'a> {
     pub base: &'a str,
     /// The run's `--per-query`, at crawl and curation.
     pub per_query: u64,
+    /// How many times that the crawl fetches.
+    pub headroom: f64,
+    /// The corpus seed.
+    pub seed: u64,
+    /// The texts of the queries in use, by id; empty when there was no list.
+    pub queries: &'a [String],
     /// All rows of `candidates/`.
     pub candidates: &'a [Candidate],
     /// All rows of the selection's `reasons.parquet`.
@@ -35,6 +43,14 @@ pub struct Verdict {
     pub duplicates_found: usize,
     /// Pairs taken for duplicates whose picture is no copy.
     pub duplicates_false: usize,
+    /// Pairs to which the formula of the cap was applied.
+    pub cap_checked: usize,
+    /// Of these, the pairs decided otherwise.
+    pub cap_wrong: usize,
+    /// Queries with at least twice as many pairs as `per_query`.
+    pub crowded_queries: usize,
+    /// Words of captions that should be queries and are not, and words of the dump's furniture that are.
+    pub queries_wrong: usize,
     /// The first findings in words.
     pub details: Vec<String>,
 }
@@ -53,7 +69,7 @@ enum Fate {
 ///
 /// A copy counts as decided as planned when it shares its original's sample or is refused as a duplicate; a copy that was
 /// overlooked shows in `duplicates_found`, not in `planted_wrong`. A refusal by the cap is accepted for pairs all of
-/// whose queries have more than `per_query` pairs; whether the right ones were refused is for the cap's own tests.
+/// whose queries have more than `per_query` pairs; whether the right ones were refused shows in `cap_wrong`.
 pub fn judge(plan: &Plan, found: &Found) -> Verdict {
     let counts = plan.pairs_per_query();
     let originals = plan.originals();
@@ -82,8 +98,27 @@ pub fn judge(plan: &Plan, found: &Found) -> Verdict {
         }
     }
     verdict.duplicates_found = groups.found();
+    verdict.details.extend(groups.overlooked().take(5));
+    let capped = capped(found);
+    (verdict.cap_checked, verdict.cap_wrong, verdict.crowded_queries) = (capped.checked, capped.wrong.len(), capped.crowded);
+    let say = |pair: &PairId| format!("pair {pair} was decided otherwise than the cap's formula says");
+    verdict.details.extend(capped.wrong.iter().take(5).map(say));
+    verdict.count_queries(plan, found);
     verdict.count_unplanned(plan, found);
     verdict
+}
+
+/// A URL as the plan spells it, when the web was served at `base`.
+fn place<'a>(base: &str, url: &'a str) -> Option<Cow<'a, str>> {
+    if url.starts_with("data:") {
+        return Some(Cow::Borrowed(url));
+    }
+    if let Some(path) = url.strip_prefix(base).filter(|path| path.starts_with('/')) {
+        return Some(Cow::Borrowed(path));
+    }
+    let (_, port) = base.rsplit_once(':')?;
+    let (host, path) = url.strip_prefix("http://")?.split_once(&format!(".localhost:{port}/"))?;
+    Some(Cow::Owned(format!("//{host}.localhost/{path}")))
 }
 
 fn duplicate(why: &str) -> bool {
@@ -92,13 +127,13 @@ fn duplicate(why: &str) -> bool {
 
 /// Looks up what became of each planted pair.
 fn fates(plan: &Plan, found: &Found) -> Vec<Fate> {
-    let seen: HashMap<(&str, &str), &Candidate> =
-        found.candidates.iter().filter_map(|row| Some(((row.image_url.strip_prefix(found.base)?, row.caption.as_str()), row))).collect();
+    let seen: HashMap<(Cow<str>, &str), &Candidate> =
+        found.candidates.iter().filter_map(|row| Some(((place(found.base, &row.image_url)?, row.caption.as_str()), row))).collect();
     let decided: HashMap<PairId, &Reason> = found.reasons.iter().map(|row| (row.pair_id, row)).collect();
     let sample: HashMap<PairId, usize> =
         found.samples.iter().enumerate().flat_map(|(at, row)| row.pair_ids.iter().map(move |&pair| (pair, at))).collect();
     let fate = |planted: &Planted| {
-        let Some(row) = seen.get(&(planted.image_path.as_str(), planted.caption.as_str())) else { return Fate::Unseen };
+        let Some(row) = seen.get(&(Cow::Borrowed(planted.image_path.as_str()), planted.caption.as_str())) else { return Fate::Unseen };
         if row.outcome != "fetched" {
             return Fate::Refused(row.outcome.clone());
         }
@@ -162,6 +197,18 @@ impl<'a> Groups<'a> {
         self.members.values().map(|members| self.found_in(members)).sum()
     }
 
+    /// The near copies that have a sample of their own, in words.
+    fn overlooked(&self) -> impl Iterator<Item = String> {
+        let alone = |at: &usize| match &self.fates[*at] {
+            Fate::Kept(sample) => self.members[&self.originals[*at]]
+                .iter()
+                .any(|other| *other != *at && matches!(&self.fates[*other], Fate::Kept(another) if another != sample)),
+            _ => false,
+        };
+        let copies = (0..self.fates.len()).filter(|&at| self.plan.planted[at].near).filter(alone);
+        copies.map(|at| format!("{} is a copy that was overlooked", self.plan.planted[at].image_path))
+    }
+
     fn found_in(&self, members: &[usize]) -> usize {
         let mut alive = HashSet::new();
         let mut samples = HashSet::new();
@@ -193,12 +240,26 @@ impl Verdict {
         self.note(planted, fate, "was decided otherwise than planned");
     }
 
+    /// Holds the query list against the vocabulary and the decoys.
+    fn count_queries(&mut self, plan: &Plan, found: &Found) {
+        if found.queries.is_empty() {
+            return;
+        }
+        let queries: HashSet<&str> = found.queries.iter().map(String::as_str).collect();
+        for (words, wanted) in [(&plan.vocabulary, true), (&plan.decoys, false)] {
+            for word in words.iter().filter(|word| queries.contains(word.as_str()) != wanted) {
+                self.queries_wrong += 1;
+                self.details.push(format!("{word:?} {}", if wanted { "is no query" } else { "is a query, but no word of prose" }));
+            }
+        }
+    }
+
     /// Counts candidates that are in no plan, such as pictures without a caption.
     fn count_unplanned(&mut self, plan: &Plan, found: &Found) {
         let planted: HashSet<(&str, &str)> = plan.planted.iter().map(|p| (p.image_path.as_str(), p.caption.as_str())).collect();
         for row in found.candidates {
-            let path = row.image_url.strip_prefix(found.base);
-            if path.is_none_or(|path| !planted.contains(&(path, row.caption.as_str()))) {
+            let place = place(found.base, &row.image_url);
+            if place.is_none_or(|place| !planted.contains(&(place.as_ref(), row.caption.as_str()))) {
                 self.planted_wrong += 1;
                 if self.details.len() < MAX_DETAILS {
                     self.details.push(format!("{} with {:?} on {}: was never planted", row.image_url, row.caption, row.page_url));
@@ -221,6 +282,15 @@ mod tests {
         candidates: Vec<Candidate>,
         reasons: Vec<Reason>,
         samples: Vec<Sample>,
+    }
+
+    /// The URL of a place.
+    fn url(place: &str) -> String {
+        match place.strip_prefix("//").and_then(|rest| rest.split_once('/')) {
+            Some((host, path)) => format!("http://{host}:9/{path}"),
+            None if place.starts_with("data:") => place.to_string(),
+            None => format!("{BASE}{place}"),
+        }
     }
 
     fn reason_row(pair_id: PairId, kept: bool, reason: &str) -> Reason {
@@ -259,12 +329,12 @@ mod tests {
             let (mut candidates, mut reasons) = (Vec::new(), Vec::new());
             let mut merged: BTreeMap<usize, Vec<PairId>> = BTreeMap::new();
             for (planted, original) in plan.planted.iter().zip(originals) {
-                let image_url = format!("{BASE}{}", planted.image_path);
+                let image_url = url(&planted.image_path);
                 let pair_id = PairId::new(&image_url, &planted.caption);
-                let at_crawl = [reason::ROBOTS, reason::HTTP, reason::IMAGE, reason::UNMATCHED];
+                let by_selection = [reason::MIN_SIDE, reason::FLAT, reason::CAPTION_REPEATED];
                 let outcome = match planted.expect {
                     Expect::Absent => continue,
-                    Expect::Refused(why) if at_crawl.contains(&why) => why,
+                    Expect::Refused(why) if !by_selection.contains(&why) => why,
                     Expect::Refused(why) => {
                         reasons.push(reason_row(pair_id, false, why));
                         "fetched"
@@ -294,13 +364,14 @@ mod tests {
 
         fn judged(&self) -> Verdict {
             let Run { plan, candidates, reasons, samples } = self;
-            judge(plan, &Found { base: BASE, per_query: plan.per_query, candidates, reasons, samples })
+            let (per_query, headroom, seed, queries) = (plan.per_query, 1.5, 1, &[]);
+            judge(plan, &Found { base: BASE, per_query, headroom, seed, queries, candidates, reasons, samples })
         }
 
         /// The pair id of the first planted pair of which `test` is true.
         fn pair(&self, test: impl Fn(&Planted) -> bool) -> PairId {
             let planted = self.plan.planted.iter().find(|planted| test(planted)).expect("planted");
-            PairId::new(&format!("{BASE}{}", planted.image_path), &planted.caption)
+            PairId::new(&url(&planted.image_path), &planted.caption)
         }
 
         fn refuse(&mut self, pair: PairId, why: &str) {
@@ -313,7 +384,18 @@ mod tests {
     #[test]
     fn a_perfect_run_has_no_findings() {
         let verdict = Run::perfect().judged();
-        assert_eq!(verdict, Verdict { duplicates_planted: 12, duplicates_found: 12, ..Verdict::default() });
+        assert_eq!(verdict, Verdict { duplicates_planted: 34, duplicates_found: 34, ..Verdict::default() });
+    }
+
+    #[test]
+    fn places_are_told_from_urls() {
+        let of = |url| place(BASE, url).map(Cow::into_owned);
+        assert_eq!(of("http://127.0.0.1:9/a?b").as_deref(), Some("/a?b"));
+        assert_eq!(of("http://photos.localhost:9/a//b").as_deref(), Some("//photos.localhost/a//b"));
+        assert_eq!(of("data:00").as_deref(), Some("data:00"));
+        for other in ["http://127.0.0.1:99/a", "http://photos.localhost/a", "https://photos.localhost:9/a", "http://e.org:9/"] {
+            assert_eq!(of(other), None, "{other}");
+        }
     }
 
     #[test]
@@ -342,18 +424,18 @@ mod tests {
         run.samples.iter_mut().for_each(|sample| sample.pair_ids.retain(|&other| other != near));
         run.samples.push(sample(9999, vec![near]));
         let verdict = run.judged();
-        assert_eq!((verdict.duplicates_found, verdict.planted_wrong, verdict.duplicates_false), (11, 0, 0));
+        assert_eq!((verdict.duplicates_found, verdict.planted_wrong, verdict.duplicates_false), (33, 0, 0));
         // A picture that is no copy, refused as one.
         let alone = run.pair(|planted| planted.expect == Expect::Kept && planted.class.is_some());
         run.refuse(alone, reason::NEAR_DUPLICATE);
         let verdict = run.judged();
-        assert_eq!((verdict.duplicates_found, verdict.planted_wrong, verdict.duplicates_false), (11, 1, 1));
+        assert_eq!((verdict.duplicates_found, verdict.planted_wrong, verdict.duplicates_false), (33, 1, 1));
     }
 
     #[test]
     fn the_cap_may_refuse_only_pairs_of_capped_queries() {
         let mut run = Run::perfect();
-        let capped = run.pair(|planted| planted.caption.starts_with("snapshot"));
+        let capped = run.pair(|planted| planted.caption.starts_with("snapshot "));
         let other = run.pair(|planted| planted.expect == Expect::Kept && planted.class.is_some());
         run.refuse(capped, reason::BALANCE);
         assert_eq!(run.judged().planted_wrong, 0);

@@ -2,6 +2,7 @@
 
 use crate::words::{vocabulary, words_of};
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::Duration;
 
 /// Reasons for which the plan expects a refusal: outcomes of the crawl and reasons of the selection.
 pub mod reason {
@@ -9,6 +10,14 @@ pub mod reason {
     pub const ROBOTS: &str = "robots";
     /// The server answers with an error.
     pub const HTTP: &str = "http";
+    /// The connection is cut or too slow, whenever it is tried.
+    pub const NETWORK: &str = "network";
+    /// It leads to an address that is not for the web.
+    pub const ADDRESS: &str = "address";
+    /// It says to be larger than any picture.
+    pub const TOO_LARGE: &str = "too-large";
+    /// Its owner refuses the use.
+    pub const OPT_OUT: &str = "opt-out";
     /// What arrives is no whole picture.
     pub const IMAGE: &str = "image";
     /// The caption contains no query.
@@ -21,6 +30,8 @@ pub mod reason {
     pub const MIN_SIDE: &str = "min-side";
     /// The picture is of one colour.
     pub const FLAT: &str = "flat";
+    /// The caption is on too many pictures.
+    pub const CAPTION_REPEATED: &str = "caption-repeated";
     /// The same bytes or pixels as another picture.
     pub const EXACT_DUPLICATE: &str = "exact-duplicate";
     /// Nearly the same pixels as another picture.
@@ -43,7 +54,7 @@ pub enum Expect {
 /// A picture and a caption that stand together on a page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Planted {
-    /// The picture's canonical path with its query.
+    /// The picture's place: its canonical path with its query on the main host, `//HOST/PATH` on others, `data:HASH` in a page.
     pub image_path: String,
     /// A page it stands on; if there are several, the first.
     pub page_path: String,
@@ -66,8 +77,20 @@ pub struct Plan {
     pub planted: Vec<Planted>,
     /// Pictures without any caption: no pair may have them.
     pub uncaptioned: Vec<String>,
-    /// Paths that must never be asked for.
+    /// Hosts besides the main one from which to crawl, such as `photos.localhost`.
+    pub hosts: Vec<String>,
+    /// Places that must never be asked for: forbidden, refused, or not worth it.
     pub forbidden: Vec<String>,
+    /// Hosts that ask for a wait between two requests.
+    pub delays: Vec<(String, Duration)>,
+    /// Beginnings of places without end, and the most requests that a crawler may lose there.
+    pub endless: Vec<(String, u64)>,
+    /// The picture of every page of the calendar, and its caption.
+    pub(crate) logo: (String, String),
+    /// Words that are frequent in the dump, but never in prose: none may become a query.
+    pub decoys: Vec<String>,
+    /// The most pictures that one caption may have; curate with this `--max-pictures`.
+    pub max_pictures: u32,
     /// The 96 classes that are shown, by name.
     pub seen: Vec<String>,
     /// The 24 classes that are held out: all their words are seen, never together.

@@ -3,12 +3,13 @@
 //! Gives files under paths and figures that wait for a page. Knows nothing of HTML or links; the dirt is in `dirt.rs`.
 
 use crate::Size;
+use crate::dump::DECOYS;
 use crate::page::{Field, Figure};
 use crate::picture::{Drawing, File, Order, draw_orders};
 use crate::plan::{Expect, Plan, Planted};
 use crate::resource::Resource;
 use crate::rng::Rng;
-use crate::words::{Class, HEAVY, Motif, vocabulary};
+use crate::words::{Class, Motif, vocabulary};
 use shards::clean_caption;
 use std::collections::{BTreeMap, HashMap};
 
@@ -32,6 +33,11 @@ pub(crate) struct Planter {
     pub secret: Vec<Waiting>,
     /// Pictures of nothing in particular that are still to be used.
     pub spare: Vec<File>,
+    /// Perceptual hashes of the pictures of nothing on the other hosts.
+    pub waves: Vec<u64>,
+    /// Captions numbered so far.
+    pub numbered: usize,
+    /// How many pairs have each caption.
     captions: HashMap<String, usize>,
     files: usize,
 }
@@ -51,13 +57,16 @@ impl Planter {
     pub fn plant(seed: u64, size: Size) -> Self {
         let names = |seen: bool| Class::all().into_iter().filter(|class| class.seen() == seen).map(Class::name).collect();
         let vocabulary = vocabulary().into_iter().map(str::to_string).collect();
+        let decoys = DECOYS.into_iter().map(str::to_string).collect();
         let mut planter = Planter {
             rng: Rng::new(seed, "plant"),
-            plan: Plan { seen: names(true), unseen: names(false), vocabulary, ..Plan::default() },
+            plan: Plan { seen: names(true), unseen: names(false), vocabulary, decoys, ..Plan::default() },
             resources: BTreeMap::new(),
             figures: Vec::new(),
             secret: Vec::new(),
             spare: Vec::new(),
+            waves: Vec::new(),
+            numbered: 0,
             captions: HashMap::new(),
             files: 0,
         };
@@ -73,7 +82,7 @@ impl Planter {
         for class in Class::all().into_iter().filter(|class| class.seen()) {
             motifs.extend((0..size.per_class).map(|_| Motif::random(class, &mut self.rng)));
         }
-        let spare = HEAVY.len() * size.per_class + 3 * size.faults;
+        let spare = 3 * size.faults;
         let orders = motifs.iter().map(|&motif| Some(motif)).chain(std::iter::repeat_n(None, spare));
         let orders: Vec<Order> = orders.enumerate().map(|(number, motif)| Order { motif, number }).collect();
         let mut files: Vec<File> = draw_orders(seed, &orders).into_iter().map(|Drawing { file, .. }| file).collect();
@@ -87,27 +96,6 @@ impl Planter {
             Original { planted, motif, file }
         };
         motifs.into_iter().zip(files).map(plant_one).collect()
-    }
-
-    /// Words on so many pairs that the cap must act. The pairs match nothing else, and their pictures stand under many of
-    /// the captions each, as the pictures of a gallery with numbered pages do.
-    fn plant_heavy(&mut self, size: Size) {
-        let counts = self.plan.pairs_per_query();
-        let rarest = |planted: &Planted| {
-            let words = crate::words::words_of(&planted.caption);
-            words.iter().filter_map(|word| counts.get(word)).min().copied().unwrap_or(0)
-        };
-        let shown = self.plan.planted.iter().filter(|planted| planted.class.is_some());
-        self.plan.per_query = shown.map(rarest).max().unwrap_or(0).next_multiple_of(10);
-        let pairs = self.plan.per_query as usize * 5 / 2;
-        for word in HEAVY {
-            let files: Vec<File> = (0..size.per_class).filter_map(|_| self.spare.pop()).collect();
-            let paths: Vec<String> = files.iter().map(|file| self.shelve(file)).collect();
-            for (number, path) in (0..pairs).zip(paths.iter().cycle()) {
-                self.show(path.clone(), format!("{word} {}", 10_001 + number), Expect::Kept);
-            }
-            self.plan.capped.push((word.to_string(), pairs as u64));
-        }
     }
 
     /// A caption of the motif that few other pairs have.
@@ -166,7 +154,8 @@ impl Planter {
         self.secret.push(Waiting { figure, planted: Some(planted) });
     }
 
-    fn note(&mut self, image_path: String, caption: &str, expect: Expect) -> usize {
+    /// Puts a pair into the plan alone; returns its index there.
+    pub fn note(&mut self, image_path: String, caption: &str, expect: Expect) -> usize {
         let caption = clean_caption(caption);
         let page_path = String::new();
         self.plan.planted.push(Planted { image_path, page_path, caption, expect, class: None, copy_of: None, near: false });

@@ -1,11 +1,13 @@
 //! A small HTTP/1.1 server: GET and HEAD, connections kept open, everything bounded. It only ever reads the web.
 
-use crate::resource::{Behaviour, ELSEWHERE, Resource};
+use crate::date::date;
+use crate::resource::{Behaviour, Coding, PORT, Resource};
 use crate::{Error, Web};
+use std::borrow::Cow;
 use std::future::Future;
-use std::io;
+use std::io::{self, Write};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
@@ -29,7 +31,7 @@ struct Request {
 impl Web {
     /// Answers requests on `listener` until `shutdown` is done; then every connection is dropped.
     ///
-    /// A request whose host is not the listener's own address counts as one for the second host, see [`Web::requests`].
+    /// A request whose host is not the listener's own address is one for another host, see [`Web::requests`].
     ///
     /// # Errors
     /// `Accept` when the listener itself fails.
@@ -72,18 +74,30 @@ impl Web {
         loop {
             let Some(head) = tokio::time::timeout(IDLE, read_head(&mut stream, &mut buffer)).await?? else { return Ok(()) };
             let Some(request) = parse(&head) else {
-                let answer = Resource { status: 400, ..Resource::missing() };
-                return send(&mut stream, &answer, false, true, own_host).await;
+                return send(&mut stream, &Resource::error(400), true, false, own_host).await;
             };
-            let own = request.host == own_host;
-            let place = if own { request.path.clone() } else { format!("//{}{}", request.host, request.path) };
-            self.count(&place);
-            let missing = Resource::missing();
-            let resource = self.resource(&request.path).filter(|_| own).unwrap_or(&missing);
-            send(&mut stream, resource, request.head_only, request.close, own_host).await?;
+            let name = request.host.rsplit_once(':').map_or(request.host.as_str(), |(name, _)| name);
+            let place = if request.host == own_host { request.path.clone() } else { format!("//{name}{}", request.path) };
+            let before = self.count(&place);
+            let resource = self.resource(&place).unwrap_or_else(|| Cow::Owned(Resource::missing()));
+            let stand_in = self.stand_in(&place, resource.behaviour, before);
+            send(&mut stream, stand_in.as_ref().unwrap_or(&resource), request.close, request.head_only, own_host).await?;
             if request.close {
                 return Ok(());
             }
+        }
+    }
+
+    /// What is answered in place of a resource that is not yet to be had; `before` are the earlier requests for it.
+    fn stand_in(&self, place: &str, behaviour: Behaviour, before: u64) -> Option<Resource> {
+        match behaviour {
+            Behaviour::Heals { failures, status } => (before < failures).then(|| Resource::error(status)),
+            Behaviour::Busy { seconds, as_date } => {
+                let until = self.busy_until(place, Duration::from_secs(seconds))?;
+                let value = if as_date { date(until) } else { seconds.to_string() };
+                Some(Resource::error(429).with_header("Retry-After", &value).with_header("Date", &date(SystemTime::now())))
+            }
+            _ => None,
         }
     }
 }
@@ -134,46 +148,97 @@ fn upper_escapes(target: &str) -> String {
     target.chars().map(upper).collect()
 }
 
-async fn send(stream: &mut TcpStream, resource: &Resource, head_only: bool, close: bool, own_host: &str) -> io::Result<()> {
-    let body = with_elsewhere(resource, own_host);
-    let status = match resource.status {
-        200 => "200 OK",
-        400 => "400 Bad Request",
-        _ => "404 Not Found",
-    };
-    let connection = if close { "close" } else { "keep-alive" };
-    let (kind, length) = (resource.content_type, body.len());
-    let head = format!("HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nConnection: {connection}\r\n\r\n");
+async fn send(stream: &mut TcpStream, resource: &Resource, close: bool, head_only: bool, own_host: &str) -> io::Result<()> {
+    let port = own_host.rsplit_once(':').map_or("80", |(_, port)| port);
+    let body = coded(with_port(resource, port), resource.coding)?;
+    let mut head = format!("HTTP/1.1 {} {}\r\nContent-Type: {}\r\n", resource.status, phrase(resource.status), resource.content_type);
+    match resource.coding {
+        Coding::Plain => {}
+        Coding::Gzip => head.push_str("Content-Encoding: gzip\r\n"),
+        Coding::Brotli => head.push_str("Content-Encoding: br\r\n"),
+    }
+    for (name, value) in &resource.headers {
+        let value = value.replace(PORT, &format!(".localhost:{port}/"));
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    match resource.behaviour {
+        Behaviour::Chunked => head.push_str("Transfer-Encoding: chunked\r\n"),
+        Behaviour::Length { said } => head.push_str(&format!("Content-Length: {said}\r\n")),
+        _ => head.push_str(&format!("Content-Length: {}\r\n", body.len())),
+    }
+    let close = close || matches!(resource.behaviour, Behaviour::Length { .. });
+    head.push_str(if close { "Connection: close\r\n\r\n" } else { "Connection: keep-alive\r\n\r\n" });
     let body = if head_only { &[] } else { body.as_ref() };
     match resource.behaviour {
-        Behaviour::Proper => {
-            // One write: small answers fit one packet.
-            let mut whole = head.into_bytes();
-            whole.extend_from_slice(body);
-            stream.write_all(&whole).await
-        }
         Behaviour::Cut { after } => {
             stream.write_all(head.as_bytes()).await?;
             stream.write_all(&body[..after.min(body.len())]).await?;
             Err(io::Error::other("cut as planned"))
+        }
+        Behaviour::Length { .. } => {
+            stream.write_all(head.as_bytes()).await?;
+            stream.write_all(body).await?;
+            stream.shutdown().await?;
+            Err(io::Error::other("closed as planned"))
         }
         Behaviour::Stall { pause } => {
             stream.write_all(head.as_bytes()).await?;
             tokio::time::sleep(pause).await;
             stream.write_all(body).await
         }
+        Behaviour::Trickle { pause } => {
+            stream.write_all(head.as_bytes()).await?;
+            for part in body.chunks(body.len().div_ceil(8).max(1)) {
+                tokio::time::sleep(pause).await;
+                stream.write_all(part).await?;
+            }
+            Ok(())
+        }
+        Behaviour::Chunked => {
+            let mut whole = head.into_bytes();
+            for part in body.chunks(1000) {
+                whole.extend_from_slice(format!("{:x}\r\n", part.len()).as_bytes());
+                whole.extend_from_slice(part);
+                whole.extend_from_slice(b"\r\n");
+            }
+            whole.extend_from_slice(b"0\r\n\r\n");
+            stream.write_all(&whole).await
+        }
+        Behaviour::Proper | Behaviour::Heals { .. } | Behaviour::Busy { .. } => {
+            // One write: small answers fit one packet.
+            let mut whole = head.into_bytes();
+            whole.extend_from_slice(body);
+            stream.write_all(&whole).await
+        }
     }
 }
 
-/// The body with the second host's name filled in, where pages link to it.
-fn with_elsewhere(resource: &Resource, own_host: &str) -> std::sync::Arc<[u8]> {
-    let marker = ELSEWHERE.as_bytes();
-    let mentioned = |body: &[u8]| body.windows(marker.len()).any(|window| window == marker);
-    if !resource.content_type.starts_with("text/html") || !mentioned(&resource.body) {
+fn phrase(status: u16) -> &'static str {
+    match status {
+        200 => "OK",
+        301 => "Moved Permanently",
+        302 => "Found",
+        303 => "See Other",
+        307 => "Temporary Redirect",
+        308 => "Permanent Redirect",
+        400 => "Bad Request",
+        404 => "Not Found",
+        410 => "Gone",
+        429 => "Too Many Requests",
+        500 => "Internal Server Error",
+        503 => "Service Unavailable",
+        _ => "Other",
+    }
+}
+
+/// The body with the port filled in where texts name another host.
+fn with_port(resource: &Resource, port: &str) -> Arc<[u8]> {
+    let marker = PORT.as_bytes();
+    let text = resource.content_type.starts_with("text/") || resource.content_type.contains("xml");
+    if !text || !resource.body.windows(marker.len()).any(|window| window == marker) {
         return resource.body.clone();
     }
-    let port = own_host.rsplit_once(':').map_or("80", |(_, port)| port);
-    let name = format!("http://localhost:{port}");
+    let name = format!(".localhost:{port}/");
     let mut out = Vec::with_capacity(resource.body.len());
     let mut rest: &[u8] = &resource.body;
     while let Some(at) = rest.windows(marker.len()).position(|window| window == marker) {
@@ -185,10 +250,27 @@ fn with_elsewhere(resource: &Resource, own_host: &str) -> std::sync::Arc<[u8]> {
     out.into()
 }
 
+fn coded(body: Arc<[u8]>, coding: Coding) -> io::Result<Arc<[u8]>> {
+    Ok(match coding {
+        Coding::Plain => body,
+        Coding::Gzip => {
+            let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+            encoder.write_all(&body)?;
+            encoder.finish()?.into()
+        }
+        Coding::Brotli => {
+            let mut out = Vec::new();
+            brotli::BrotliCompress(&mut body.as_ref(), &mut out, &brotli::enc::BrotliEncoderParams { quality: 5, ..Default::default() })?;
+            out.into()
+        }
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::Size;
+    use crate::resource::ELSEWHERE;
     use std::net::SocketAddr;
 
     /// Sends `request` with `HOST` filled in and reads until the server closes.
@@ -243,10 +325,15 @@ mod tests {
         let answer = ask(address, "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await;
         assert!(answer.starts_with(b"HTTP/1.1 404"));
         assert_eq!(web.requests().get("//localhost/"), Some(&1));
-        let path = web.resources().iter().find(|(_, r)| String::from_utf8_lossy(&r.body).contains(ELSEWHERE)).expect("a link").0;
+        let path = web
+            .resources()
+            .iter()
+            .find(|(path, r)| !path.starts_with("//") && String::from_utf8_lossy(&r.body).contains(ELSEWHERE))
+            .expect("a link")
+            .0;
         let page = ask(address, &format!("GET {path} HTTP/1.1\r\nHost: HOST\r\nConnection: close\r\n\r\n")).await;
         let page = String::from_utf8_lossy(&page);
-        assert!(page.contains(&format!("http://localhost:{}/friends", address.port())) && !page.contains(ELSEWHERE));
+        assert!(page.contains(&format!("http://elsewhere.localhost:{}/friends", address.port())) && !page.contains(ELSEWHERE));
     }
 
     #[tokio::test]

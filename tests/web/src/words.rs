@@ -14,7 +14,48 @@ pub(crate) const GROUNDS: [&str; 9] = ["white", "grey", "black", "brown", "red",
 /// The most shapes of one picture.
 pub(crate) const MAX_COUNT: usize = 3;
 /// Words of captions that say nothing of the picture, each on far more pairs than the cap lets through.
-pub(crate) const HEAVY: [&str; 3] = ["snapshot", "wallpaper", "sketch"];
+pub(crate) const HEAVY: [&str; 22] = [
+    "snapshot",
+    "wallpaper",
+    "sketch",
+    "poster",
+    "banner",
+    "sticker",
+    "postcard",
+    "brochure",
+    "catalogue",
+    "leaflet",
+    "souvenir",
+    "template",
+    "preview",
+    "thumbnail",
+    "desktop",
+    "gallery",
+    "portfolio",
+    "stock",
+    "vintage",
+    "collection",
+    "album",
+    "print",
+];
+/// What the captions of the dirt speak of: none of them is a word of a class, so that dirt is no noise there.
+pub(crate) const THINGS: [&str; 20] = [
+    "lantern", "harbour", "kettle", "violin", "ladder", "compass", "basket", "candle", "anchor", "saddle", "pillow", "turbine", "acorn",
+    "walnut", "tractor", "bridge", "teapot", "feather", "pebble", "barrel",
+];
+/// Captions in several languages, with the words of each that are queries; the other words are in no dump.
+pub(crate) const FOREIGN: [(&str, &[&str]); 10] = [
+    ("Eine alte Laterne im Nebel", &["laterne"]),
+    ("une forêt après la pluie", &["forêt"]),
+    ("¿Dónde está la montaña?", &["montaña"]),
+    ("Старый фонарь у реки", &["фонарь"]),
+    ("Żółta łódka na jeziorze", &["łódka"]),
+    ("古い灯と猫の絵", &["灯", "猫"]),
+    ("قارب صغير قرب الشاطئ", &["قارب"]),
+    ("नदी पर नाव", &["नाव"]),
+    ("Ένα παλιό φανάρι", &["φανάρι"]),
+    ("오래된 등대", &["등대"]),
+];
 
 /// Words that occur in captions besides the tables above, and must be queries too.
 const PHRASING: [&str; 25] = [
@@ -48,16 +89,20 @@ const PHRASING: [&str; 25] = [
 /// Every word of a caption that is meant to match: the dump has each at least 100 times. All other words of captions
 /// (numbers, camera names, places) are not in the dump at all.
 pub(crate) fn vocabulary() -> Vec<&'static str> {
-    let mut words: Vec<&str> = PHRASING.into_iter().chain(COLOURS).chain(TEXTURES).chain(GROUNDS).chain(HEAVY).collect();
+    let mut words: Vec<&str> = PHRASING.into_iter().chain(COLOURS).chain(TEXTURES).chain(GROUNDS).chain(HEAVY).chain(THINGS).collect();
+    words.extend(FOREIGN.iter().flat_map(|(_, words)| *words));
     words.extend(SHAPES.iter().flat_map(|(one, many)| [*one, *many]));
     words.sort_unstable();
     words.dedup();
     words
 }
 
-/// The words of a caption as the plan matches them: lower case, everything that is no letter or digit is a blank.
+/// The words of a caption as the plan matches them: lower case, everything that is no letter or digit is a blank, and each letter
+/// of Japanese is a word.
 pub(crate) fn words_of(caption: &str) -> Vec<String> {
-    caption.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase).collect()
+    let japanese = |c: char| matches!(c, '\u{3040}'..='\u{30FF}' | '\u{4E00}'..='\u{9FFF}');
+    let spaced: String = caption.chars().flat_map(|c| if japanese(c) { vec![' ', c, ' '] } else { vec![c] }).collect();
+    spaced.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase).collect()
 }
 
 /// A class of pictures: colour, texture and shape, as indices of the tables above.
