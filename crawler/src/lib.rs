@@ -13,6 +13,8 @@
 //! - `fetch` makes requests, `images` runs the fetches of a job, `ingest` turns bytes into a stored picture;
 //! - `segment` writes what a job gives, `seen` remembers pairs, `layout` names the files.
 //!
+//! Apart from crawls, `download` fetches the published files that a query list is made of.
+//!
 //! Everything that arrives from outside is hostile: each size, count and time has a cap, and one bad page, image or row is
 //! counted with its reason, never fatal.
 
@@ -20,6 +22,7 @@ mod charset;
 mod crawl;
 mod csv;
 mod dataurl;
+mod download;
 mod engine;
 mod error;
 mod fetch;
@@ -43,6 +46,7 @@ mod summary;
 mod urls;
 
 pub use crawl::crawl;
+pub use download::{Wanted, download};
 pub use error::Error;
 pub use ledger::{Ledger, LedgerError};
 pub use matching::Matcher;

@@ -19,6 +19,11 @@ impl Vocabulary {
         self.ends.len()
     }
 
+    /// Bytes of all texts together.
+    pub(crate) fn letters(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// The text of a number that [`Vocabulary::number`] gave out.
     pub(crate) fn text(&self, number: u32) -> &str {
         slice(&self.bytes, &self.ends, number)
