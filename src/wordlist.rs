@@ -4,7 +4,6 @@ use crate::cli;
 use crate::failure::Failure;
 use crate::progress::{Progress, Unit};
 use curation::{Source, WordlistOptions, WordlistSummary};
-use shards::Meter;
 use std::path::PathBuf;
 
 /// Makes the list and says what went into it, or explains an entry of an existing one.
@@ -63,9 +62,11 @@ fn sources(flags: &cli::Wordlist) -> Result<(Vec<PathBuf>, Vec<PathBuf>), Failur
     }
     let progress = Progress::start("download", Unit::Bytes);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    let fetch =
-        |wanted: &[crawler::Wanted], meter: &Meter| runtime.block_on(crawler::download(wanted, &flags.mirror, &flags.downloads, meter));
-    Ok((fetch(&dumps, &progress.meter)?, fetch(&pageviews, &progress.meter)?))
+    let fetch = |wanted: &[crawler::Wanted]| {
+        let files = runtime.block_on(crawler::download(wanted, &flags.mirror, &flags.downloads, &progress.meter));
+        files.map_err(|error| if error.is_usage() { Failure::Usage(error.to_string()) } else { error.into() })
+    };
+    Ok((fetch(&dumps)?, fetch(&pageviews)?))
 }
 
 fn report(options: &WordlistOptions, summary: &WordlistSummary) {

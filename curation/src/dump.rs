@@ -177,12 +177,14 @@ impl Reading<'_> {
             let why = "the XML breaks off before </mediawiki>".to_string();
             return Err(Error::Dump { path: self.path.to_path_buf(), offset: outcome.length, why });
         };
+        let hash = std::mem::take(&mut outcome.hash);
+        *lock(&self.outcome) = outcome;
         // A dump without any page is nothing but its head, which was read before.
         if seams.begun {
             self.read(rest, place, &mut take)?;
         }
-        outcome.counts.add(lock(&self.outcome).counts);
-        Ok(DumpRead { counts: outcome.counts, hash: outcome.hash })
+        let counts = lock(&self.outcome).counts;
+        Ok(DumpRead { counts, hash })
     }
 }
 

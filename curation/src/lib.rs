@@ -30,6 +30,7 @@ mod hamming;
 mod matcher;
 mod namespaces;
 mod pageviews;
+mod pair_counts;
 mod pool;
 mod query;
 mod query_list;

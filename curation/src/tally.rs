@@ -5,11 +5,10 @@
 
 use crate::Error;
 use crate::folded::is_dense;
+use crate::pair_counts::PairCounts;
 use crate::runs::Runs;
-use crate::vocabulary::Vocabulary;
-use hashbrown::HashMap;
+use crate::vocabulary::{Recent, Vocabulary};
 use rayon::slice::ParallelSliceMut;
-use rustc_hash::FxBuildHasher;
 
 /// What stands between the two words of a pair in a key: before every character of a word, so that keys sort word by word.
 pub(crate) const BETWEEN: u8 = 0;
@@ -21,8 +20,9 @@ const WORD_BYTES: usize = 40;
 pub(crate) struct Tally<'a> {
     runs: &'a Runs,
     words: Vocabulary,
+    recent: Recent,
     counts: Vec<u64>,
-    pairs: HashMap<u64, u64, FxBuildHasher>,
+    pairs: PairCounts,
     last: Option<u32>,
     max_pairs: usize,
     max_words: usize,
@@ -37,8 +37,9 @@ impl<'a> Tally<'a> {
         Tally {
             runs,
             words: Vocabulary::default(),
+            recent: Recent::default(),
             counts: Vec::new(),
-            pairs: HashMap::default(),
+            pairs: PairCounts::default(),
             last: None,
             max_pairs: (1 << places.ilog2()) / 8 * 7,
             max_words: (bytes / 4 / WORD_BYTES).max(1 << 10),
@@ -52,13 +53,13 @@ impl<'a> Tally<'a> {
             self.close(true)?;
         }
         // The cap above is far below 2^32, so there is always a number.
-        let Some(number) = self.words.number(text) else { return Ok(()) };
+        let Some(number) = self.recent.number(text, &mut self.words) else { return Ok(()) };
         if number as usize == self.counts.len() {
             self.counts.push(0);
         }
         self.counts[number as usize] += times;
         if let (true, Some(last)) = (pair, self.last) {
-            *self.pairs.entry(u64::from(last) << 32 | u64::from(number)).or_insert(0) += times;
+            self.pairs.add(u64::from(last) << 32 | u64::from(number), times);
         }
         self.last = Some(number);
         Ok(())
@@ -67,10 +68,11 @@ impl<'a> Tally<'a> {
     /// Hands what was counted over as a run and begins anew.
     pub(crate) fn close(&mut self, spill: bool) -> Result<(), Error> {
         let words = std::mem::take(&mut self.words);
+        self.recent = Recent::default();
         let counts = std::mem::take(&mut self.counts);
         let pairs = std::mem::take(&mut self.pairs);
         let last = self.last.take().map(|last| words.text(last).to_string());
-        write(self.runs, spill, &words, &counts, pairs)?;
+        write(self.runs, spill, &words, &counts, pairs.into_counts())?;
         // The next word may form a pair with the last one, which was counted already.
         if let Some(last) = last.filter(|_| spill) {
             self.last = self.words.number(&last);
@@ -81,13 +83,13 @@ impl<'a> Tally<'a> {
 }
 
 /// Writes words and pairs in the order of their keys.
-fn write(runs: &Runs, spill: bool, words: &Vocabulary, counts: &[u64], pairs: HashMap<u64, u64, FxBuildHasher>) -> Result<(), Error> {
+fn write(runs: &Runs, spill: bool, words: &Vocabulary, counts: &[u64], pairs: impl Iterator<Item = (u64, u64)>) -> Result<(), Error> {
     let mut order: Vec<u32> = (0..words.len() as u32).collect();
     order.par_sort_unstable_by(|&a, &b| words.text(a).cmp(words.text(b)));
     let mut rank = vec![0; order.len()];
     order.iter().enumerate().for_each(|(place, &word)| rank[word as usize] = place as u32);
     let ranked = |pair: u64| u64::from(rank[(pair >> 32) as usize]) << 32 | u64::from(rank[pair as u32 as usize]);
-    let mut pairs: Vec<(u64, u64)> = pairs.into_iter().map(|(pair, count)| (ranked(pair), count)).collect();
+    let mut pairs: Vec<(u64, u64)> = pairs.map(|(pair, count)| (ranked(pair), count)).collect();
     pairs.par_sort_unstable();
     let mut pairs = pairs.into_iter().peekable();
     runs.add(spill, |run| {

@@ -40,6 +40,10 @@ impl Words {
         let mut joined = false;
         for line in text.split('\n') {
             joined = false;
+            if line.is_ascii() {
+                self.ascii(line, &mut joined, &mut found);
+                continue;
+            }
             for part in line.split(' ') {
                 if part.is_ascii() {
                     self.ascii(part, &mut joined, &mut found);
@@ -109,7 +113,7 @@ fn emit(segment: &str, joined: &mut bool, found: &mut impl FnMut(Word<'_>)) {
     }
 }
 
-/// The words of ASCII text without blanks: UAX 29 with its rules for other characters left out, and colons breaking words.
+/// The words of ASCII text: UAX 29 with its rules for other characters left out, and colons breaking words.
 fn ascii_words(part: &str, joined: &mut bool, found: &mut impl FnMut(Word<'_>)) {
     let bytes = part.as_bytes();
     let inside = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
@@ -135,7 +139,13 @@ fn ascii_words(part: &str, joined: &mut bool, found: &mut impl FnMut(Word<'_>)) 
                 _ => break,
             }
         }
-        emit(&part[start..at], joined, found);
+        // Underscores alone are no word.
+        if bytes[start..at].iter().any(u8::is_ascii_alphanumeric) {
+            found(Word { text: &part[start..at], joined: *joined });
+            *joined = true;
+        } else {
+            *joined = false;
+        }
     }
 }
 

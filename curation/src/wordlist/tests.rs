@@ -133,7 +133,7 @@ fn all_sources(folder: &Path) -> WordlistOptions {
     let dump = format!(
         "<mediawiki><siteinfo><dbname>testwiki</dbname></siteinfo><page><title>x</title><ns>0</ns><revision><text>{text}</text></revision></page></mediawiki>"
     );
-    let views = "test Cat 900 0\ntest New_York 80 0\ntest Rare_bird 60 0\ntest Rare 40 0\nde Katze 900 0\n";
+    let views = "test Cat 900 0\ntest New_York 80 0\ntest Rare_bird 60 0\ntest Rare 40 0\ntest Bird_rare 61 0\nde Katze 900 0\n";
     write(folder, "data.noun", "00001740 03 n 01 dog 0 000 | x\n00001741 03 n 01 Rare_bird 0 000 | x\n00001742 03 n 01 zebra 0 000 | x\n");
     WordlistOptions {
         pageviews: vec![write(folder, "pageviews-20260501-000000", views)],
@@ -160,7 +160,8 @@ fn every_source_proposes_and_says_so() {
     assert_eq!(seen("new"), ("word", 60, None, ""));
     assert_eq!(seen("cat"), ("word", 27, Some(900), ""));
     assert_eq!(seen("new york"), ("bigram", 40, Some(80), ""));
-    assert_eq!(seen("rare bird"), ("title", 9, Some(60), ""), "as a pair it is cut, as a title kept");
+    assert_eq!(seen("rare bird"), ("bigram", 9, Some(60), ""));
+    assert_eq!(seen("bird rare"), ("title", 0, Some(61), ""));
     assert_eq!((seen("dog"), seen("zebra")), (("wordnet", 9, None, ""), ("wordnet", 0, None, "")));
     assert_eq!(seen("and a"), ("bigram", 18, None, "pmi"));
     assert!(!rows.iter().any(|row| row.text == "rare" || row.text == "katze"));
@@ -183,7 +184,7 @@ fn explanations_say_why() {
     let why = |text: &str| explain(&options.out, text).expect("explained");
     assert!(why("Rare  Bird").starts_with("\"rare bird\" is in the list: query "), "{}", why("Rare Bird"));
     assert!(why("a cat").contains("(source bigram, cut rank)"), "{}", why("a cat"));
-    assert!(why("zebra").contains("cut limit"), "{}", why("zebra"));
+    assert!(why("the").contains("(source word, cut limit)"), "{}", why("the"));
     assert!(why("rare").contains("fewer than 10 times") && why("rare").contains("fewer than 60 page views"), "{}", why("rare"));
     assert!(why(" - ").contains("is no query"));
     assert!(explain(&folder.path().join("data.noun"), "x").is_err());
