@@ -297,7 +297,9 @@ mod tests {
     }
 
     fn noise(length: usize) -> Vec<u8> {
-        blake3::Hasher::new().finalize_xof().take(length as u64).bytes().map(|byte| byte.expect("endless")).collect()
+        let mut bytes = vec![0; length];
+        blake3::Hasher::new().finalize_xof().fill(&mut bytes);
+        bytes
     }
 
     #[test]

@@ -86,7 +86,7 @@ pub(crate) struct Source {
 
 enum Kind {
     Plain(Raw),
-    Bzip2(Box<Blocks<Raw>>),
+    Bzip2(Blocks<Raw>),
 }
 
 impl Source {
@@ -100,7 +100,7 @@ impl Source {
         let not = |why: &str| Err(Error::NotADump { path: path.to_path_buf(), why: why.to_string() });
         let kind = match head[..] {
             [] => return not("it is empty"),
-            [b'B', b'Z', b'h', ..] => Kind::Bzip2(Box::new(Blocks::new(raw))),
+            [b'B', b'Z', b'h', ..] => Kind::Bzip2(Blocks::new(raw)),
             [0x1f, 0x8b, ..] => return not("it is gzip; only plain XML and bzip2 are read"),
             [b'7', b'z', 0xbc, 0xaf, ..] => return not("it is a 7z archive; only plain XML and bzip2 are read"),
             [0x28, 0xb5, 0x2f, 0xfd, ..] => return not("it is zstd; only plain XML and bzip2 are read"),

@@ -79,7 +79,7 @@ mod tests {
     fn counts_are_those_of_one_map() {
         let (mut counts, mut expected) = (PairCounts::default(), std::collections::BTreeMap::new());
         for i in 0..400_000u64 {
-            let (pair, times) = (i * i % 9001 << 32 | i % 7, 1 + u64::from(i % 100 == 0));
+            let (pair, times) = ((((i * i) % 9001) << 32) | (i % 7), 1 + u64::from(i % 100 == 0));
             counts.add(pair, times);
             *expected.entry(pair).or_insert(0) += times;
         }
