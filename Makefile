@@ -1,6 +1,6 @@
 # diptych for people: each target takes the program's flags as variables, such as `make train MODEL=ViT-B-32 EPOCHS=32`.
 # Everything is .PHONY: some targets are folders too, and the program itself knows what is done.
-.PHONY: help setup build demo wordlist crawl curate shards train eval report sql status verify test lint real-run
+.PHONY: help setup build demo wordlist crawl curate shards train eval report sql status verify test lint interop real-run
 
 CACHE := $(or $(DIPTYCH_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/diptych)
 export LIBTORCH ?= $(CACHE)/libtorch-2.11.0/link
@@ -34,8 +34,9 @@ build: setup ## Build the program (about ten minutes the first time on two cores
 demo: build ## Run every stage on a small web of the program's own and write a report (OUT=demo-out SEED=1)
 	@$(DIPTYCH) demo $(call flag,out,OUT) $(call flag,seed,SEED)
 
-wordlist: build ## Query list from Wikipedia dumps (DUMP='a.xml.bz2 ...' MIN_COUNT=100 LIMIT=500000 ADD=names.txt OUT=queries.parquet)
-	@$(DIPTYCH) wordlist $(call flags,dump,DUMP) $(call flag,min-count,MIN_COUNT) $(call flag,limit,LIMIT) $(call flags,add,ADD) $(call flag,out,OUT)
+wordlist: build ## Query list from Wikipedia dumps (DUMP='enwiki a.xml.bz2 ...' PAGEVIEWS=20260501 WORDNET=/usr/share/wordnet MATCH=folded MIN_COUNT=100 LIMIT=500000 ADD=names.txt MIRROR=URL OUT=queries.parquet)
+	@$(DIPTYCH) wordlist $(foreach word,$(or $(DUMP),enwiki),--dump '$(word)') $(call flags,pageviews,PAGEVIEWS) $(call flag,wordnet,WORDNET) \
+	  $(call flag,match,MATCH) $(call flag,mirror,MIRROR) $(call flag,min-count,MIN_COUNT) $(call flag,limit,LIMIT) $(call flags,add,ADD) $(call flag,out,OUT)
 
 crawl: build ## Collect pairs (SOURCE='web:URL urls:FILE' QUERIES=queries.parquet CONTACT=you@example.org PER_QUERY=20000 CORPUS=corpus)
 	@$(DIPTYCH) crawl --corpus '$(CORPUS)' $(call flags,source,SOURCE) $(call flag,queries,QUERIES) $(call flag,contact,CONTACT) \
@@ -75,6 +76,12 @@ test: setup ## Run all tests
 lint: setup ## Check formatting and clippy's warnings
 	@cargo fmt --all --check
 	@cargo clippy --release --workspace --all-targets -- -D warnings
+
+interop: build ## Compare with Python peers on real data, in a virtual environment outside the tree (DATA=folder with enwiki-excerpt.xml.bz2)
+	@[ -n '$(DATA)' ] || { echo "make interop DATA=folder with enwiki-excerpt.xml.bz2" >&2; exit 2; }
+	@[ -x '$(CACHE)/interop/bin/wikiextractor' ] || { python3 -m venv '$(CACHE)/interop' && '$(CACHE)/interop/bin/pip' install -q wikiextractor==3.1.0; }
+	@work=$$(mktemp -d) && trap "rm -rf $$work" EXIT && \
+	  '$(CACHE)/interop/bin/python' tests/interop/wordlist.py '$(DIPTYCH)' '$(abspath $(DATA))/enwiki-excerpt.xml.bz2' "$$work"
 
 real-run: build ## The whole line on real data (DATA=folder with cifar10.tar.xz, photos.tar, enwiki-excerpt.xml.bz2; needs nginx)
 	@benches/real-run.sh '$(DATA)' '$(DIPTYCH)' $(OUT)

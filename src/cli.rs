@@ -20,7 +20,7 @@ pub struct Cli {
 /// A stage or a question.
 #[derive(Subcommand, Debug)]
 pub enum Command {
-    /// Make the query list from Wikipedia dumps: every frequent word, with its count
+    /// Make the query list from Wikipedia dumps, page views and WordNet, with the provenance of every query
     Wordlist(Wordlist),
     /// Collect image-text pairs that match the query list, at most so many per query
     Crawl(Crawl),
@@ -50,18 +50,60 @@ pub enum Command {
 /// Flags of `wordlist`.
 #[derive(Args, Debug)]
 pub struct Wordlist {
-    /// MediaWiki XML dump, .xml or .xml.bz2; may be given several times
-    #[arg(long, required = true, value_name = "FILE")]
-    pub dump: Vec<PathBuf>,
-    /// Keep words that occur at least this often (the paper's 100)
-    #[arg(long, default_value_t = 100, value_name = "N")]
-    pub min_count: u64,
-    /// Keep at most this many queries, the most frequent first
-    #[arg(long, default_value_t = 500_000, value_name = "N")]
-    pub limit: usize,
+    /// MediaWiki XML dump, .xml or .xml.bz2, or a wiki whose dump is downloaded: enwiki, dewiki@20260501; may be given several times
+    #[arg(long, required_unless_present = "explain", value_name = "FILE|NAME")]
+    pub dump: Vec<String>,
+    /// Hourly page views file, folder of them, or a day (20260501) or hour (20260501-13) to download; may be given several times
+    #[arg(long, value_name = "FILE|TIME")]
+    pub pageviews: Vec<String>,
+    /// Folder with WordNet's data.noun, data.verb, data.adj, data.adv (Debian's wordnet-base has /usr/share/wordnet)
+    #[arg(long, value_name = "DIR")]
+    pub wordnet: Option<PathBuf>,
     /// Text file with one query per line, taken whatever its count; may be given several times
     #[arg(long, value_name = "FILE")]
     pub add: Vec<PathBuf>,
+    /// Matching rule that a crawl shall obey: folded, metaclip1 or metaclip2; the latter two mind capitals
+    #[arg(long = "match", default_value = "folded", value_name = "RULE")]
+    pub rule: curation::Rule,
+    /// Keep words that occur at least this often (the paper's 100)
+    #[arg(long, default_value_t = 100, value_name = "N")]
+    pub min_count: u64,
+    /// Keep pairs of words that occur at least this often in a row [default: --min-count, but at least 5]
+    #[arg(long, value_name = "N")]
+    pub min_pairs: Option<u64>,
+    /// Least pointwise mutual information of a pair in bits [default: half of what a pair seen --min-pairs times can reach]
+    #[arg(long, value_name = "BITS")]
+    pub pmi: Option<f64>,
+    /// Keep at most this many pairs [default: 40 % of the number of frequent words, and at most their quota]
+    #[arg(long, value_name = "N")]
+    pub bigrams: Option<usize>,
+    /// Project whose page views count, as their files name it, such as en [default: that of the first dump]
+    #[arg(long, value_name = "CODE")]
+    pub project: Option<String>,
+    /// Keep titles with at least this many page views (MetaCLIP's 70)
+    #[arg(long, default_value_t = 70, value_name = "N")]
+    pub min_views: u64,
+    /// Leave out hours in which a title had fewer page views (MetaCLIP's 50)
+    #[arg(long, default_value_t = 50, value_name = "N")]
+    pub min_hour_views: u64,
+    /// Numbers from 0 that are queries, 0 for none
+    #[arg(long, default_value_t = 100, value_name = "N")]
+    pub numbers: usize,
+    /// Keep at most this many queries, each source within its published share
+    #[arg(long, default_value_t = 500_000, value_name = "N")]
+    pub limit: usize,
+    /// Memory for counting in MiB; what exceeds it is spilled beside the list
+    #[arg(long, default_value_t = 4096, value_name = "MIB")]
+    pub memory: usize,
+    /// Server that dumps and page views are downloaded from, laid out like Wikimedia's
+    #[arg(long, default_value = "https://dumps.wikimedia.org", value_name = "URL")]
+    pub mirror: String,
+    /// Folder for downloads; a broken one goes on where it was cut
+    #[arg(long, default_value = "dumps", value_name = "DIR")]
+    pub downloads: PathBuf,
+    /// Make no list: say why this text is or is not in the list at --out
+    #[arg(long, value_name = "TEXT")]
+    pub explain: Option<String>,
     /// Where the list goes
     #[arg(long, default_value = "queries.parquet", value_name = "FILE")]
     pub out: PathBuf,

@@ -115,7 +115,7 @@ fn stages(flags: &cli::Demo, web: &Web, base: &str) -> Vec<(&'static str, Vec<St
     };
     let seed = flags.seed;
     vec![
-        ("wordlist", line("wordlist --dump".into(), &[&path("dump.xml.bz2"), "--out", &path("queries.parquet")])),
+        ("wordlist", line("wordlist --numbers 0 --bigrams 0 --dump".into(), &[&path("dump.xml.bz2"), "--out", &path("queries.parquet")])),
         (
             "crawl",
             line(

@@ -45,6 +45,24 @@ pub enum Error {
     /// The HTTP client could not be made.
     #[error("cannot prepare the HTTP client")]
     Client(#[source] reqwest::Error),
+    /// A published file cannot be downloaded.
+    #[error("cannot download {url}: {why}")]
+    Download {
+        /// What was asked for.
+        url: String,
+        /// The server's answer, or what happened on the way.
+        why: String,
+    },
+    /// A downloaded file is not the one that was published.
+    #[error("{url} has the checksum {found}, its mirror publishes {expected}: what arrived was removed, try again or another --mirror")]
+    Checksum {
+        /// Where it came from.
+        url: String,
+        /// The published checksum, in hex.
+        expected: String,
+        /// That of the bytes that arrived.
+        found: String,
+    },
     /// Another crawl is writing to the same corpus.
     #[error("another crawl is at work in {path}")]
     InUse {

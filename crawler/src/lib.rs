@@ -15,6 +15,8 @@
 //! - `fetch` makes requests, `images` runs the fetches of a job, `ingest` turns bytes into a stored picture;
 //! - `segment` writes what a job gives, `seen` remembers pairs, `layout` names the files.
 //!
+//! Apart from crawls, `download` fetches the published files that a query list is made of.
+//!
 //! Everything that arrives from outside is hostile: each size, count and time has a cap, and one bad page, image or row is
 //! counted with its reason, never fatal.
 
@@ -22,6 +24,7 @@ mod charset;
 mod crawl;
 mod csv;
 mod dataurl;
+mod download;
 mod engine;
 mod error;
 mod fetch;
@@ -49,6 +52,7 @@ mod traps;
 mod urls;
 
 pub use crawl::crawl;
+pub use download::{Wanted, download};
 pub use error::Error;
 pub use ledger::{Ledger, LedgerError};
 pub use matching::Matcher;

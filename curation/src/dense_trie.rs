@@ -1,9 +1,9 @@
 //! Finds queries in scripts that are written without blanks: a trie whose steps are characters.
 //!
-//! A query comes here when it begins or ends with such a letter ([`is_dense`]); at that end nothing has to stand beside it,
-//! at the other end a blank or the caption's end must. Costs at most the longest query's length per character of the caption.
+//! A query comes here when one of its ends is free by the rule ([`Rule::is_free`]): nothing has to stand beside it there, at
+//! the other end a blank or the caption's end must. Costs at most the longest query's length per character of the caption.
 
-use crate::folded::is_dense;
+use crate::Rule;
 use rustc_hash::FxHashMap;
 
 const NONE: u32 = u32::MAX;
@@ -11,21 +11,22 @@ const ROOT: u32 = 0;
 
 /// A trie over characters.
 pub(crate) struct DenseTrie {
+    rule: Rule,
     /// The query that ends at each node, or `NONE`. Node 0 is the root.
     entries: Vec<u32>,
     edges: FxHashMap<(u32, char), u32>,
 }
 
-impl Default for DenseTrie {
-    fn default() -> Self {
-        DenseTrie { entries: vec![NONE], edges: FxHashMap::default() }
-    }
-}
-
 impl DenseTrie {
-    /// Whether a spaced text belongs into this trie rather than among the tokens.
-    pub(crate) fn takes(spaced: &str) -> bool {
-        spaced.chars().next().is_some_and(is_dense) || spaced.chars().next_back().is_some_and(is_dense)
+    /// An empty trie for queries of this rule.
+    pub(crate) fn new(rule: Rule) -> Self {
+        DenseTrie { rule, entries: vec![NONE], edges: FxHashMap::default() }
+    }
+
+    /// Whether a text belongs into this trie rather than among the tokens.
+    pub(crate) fn takes(&self, text: &str) -> bool {
+        let mut ends = text.chars().next().into_iter().chain(text.chars().next_back());
+        ends.any(|end| self.rule.is_free(end))
     }
 
     /// Adds a spaced text; returns the entry that has the same text already, or `entry`.
@@ -52,7 +53,7 @@ impl DenseTrie {
         }
         let mut before = ' ';
         for (start, first) in spaced.char_indices() {
-            if is_dense(first) || before == ' ' {
+            if before == ' ' || self.rule.is_free(first) {
                 self.find_at(&spaced[start..], &mut found);
             }
             before = first;
@@ -69,7 +70,7 @@ impl DenseTrie {
                 None => return,
             }
             let entry = self.entries[at as usize];
-            if entry != NONE && (is_dense(c) || chars.peek().is_none_or(|&next| next == ' ')) {
+            if entry != NONE && (chars.peek().is_none_or(|&next| next == ' ') || self.rule.is_free(c)) {
                 found(entry);
             }
         }
@@ -82,12 +83,12 @@ mod tests {
 
     #[test]
     fn blanks_are_asked_only_beside_other_letters() {
-        let mut trie = DenseTrie::default();
+        let mut trie = DenseTrie::new(Rule::Folded);
         for (entry, text) in ["猫", "黒い猫", "tシャツ", "シャツx"].iter().enumerate() {
-            assert!(DenseTrie::takes(text));
+            assert!(trie.takes(text));
             assert_eq!(trie.add(text, entry as u32), entry as u32);
         }
-        assert!(!DenseTrie::takes("aのb"));
+        assert!(!trie.takes("aのb"));
         let find = |caption: &str| {
             let mut found = Vec::new();
             trie.find(caption, |entry| found.push(entry));

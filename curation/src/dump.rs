@@ -1,321 +1,259 @@
-//! The articles of a MediaWiki XML dump, plain or bzip2, one after the other.
+//! Reads a MediaWiki XML dump, plain or bzip2, on several threads.
 //!
-//! An article is a page of the main namespace (0) that is no redirect and whose model is wikitext, as its last
-//! revision has it. Knows XML and nothing of what stands in the text. The memory in use is bounded by [`MAX_TEXT`], whatever the file.
+//! Each thread takes the next piece of the file, decompresses it, and reads the pages that lie wholly in it. What is left at both ends
+//! is joined with the neighbours' in file order ([`Seams`]) and read by whoever completed it. So all threads decompress and read,
+//! nothing is handed over but the ends of pieces, and memory holds a few pieces for each thread, whatever the file.
 
-use crate::dump_source::Source;
-use crate::{Error, Namespaces};
-use quick_xml::Reader;
-use quick_xml::events::{BytesStart, Event};
-use std::path::{Path, PathBuf};
+use crate::Error;
+use crate::dump_head::DumpHead;
+use crate::dump_page::{Article, DumpCounts, read_pages};
+use crate::dump_source::{Place, Source};
+use memchr::memmem;
+use shards::Meter;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Condvar, Mutex, MutexGuard};
 
-/// The longest text of a page, in bytes; what follows is dropped. MediaWiki stores at most 2 MiB ($wgMaxArticleSize).
-const MAX_TEXT: usize = 8 << 20;
-/// The longest piece of XML (a tag, or text between two tags or entities), in bytes.
-const MAX_PIECE: usize = 64 << 20;
-/// The deepest nesting of elements; MediaWiki's own dumps have 6.
-const MAX_DEPTH: usize = 32;
+/// The longest page, in bytes of XML: eight times what is kept of its text.
+const MAX_PAGE: usize = 64 << 20;
+/// Pieces for each thread that may wait for an earlier one.
+const AHEAD: u64 = 8;
 
-/// A page's text as its authors wrote it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Article {
-    /// Its title.
-    pub title: String,
-    /// Its wikitext.
-    pub text: String,
+/// What was read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct DumpRead {
+    pub(crate) counts: DumpCounts,
+    /// BLAKE3 of the file, in hex.
+    pub(crate) hash: String,
 }
 
-/// What a dump held.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct DumpCounts {
-    /// All pages.
-    pub pages: u64,
-    /// Pages that were given out as articles.
-    pub articles: u64,
-    /// Redirects in the main namespace.
-    pub redirects: u64,
-    /// Articles whose text was cut at 8 MiB.
-    pub shortened: u64,
+/// Gives every article of a dump to one of the workers, each of which has a thread of its own; the order is not defined.
+///
+/// `meter` counts bytes of the file as it lies on disk.
+///
+/// # Errors
+/// `NotADump` or `Dump` for a bad file, `Shards` when it cannot be read, and whatever `take` answers.
+pub(crate) fn read_dump<W: Send>(
+    path: &Path,
+    workers: &mut [W],
+    meter: &Meter,
+    take: impl Fn(&mut W, &DumpHead, Article) -> Result<(), Error> + Sync,
+) -> Result<DumpRead, Error> {
+    let head = DumpHead::read(path)?;
+    let threads = workers.len() as u64;
+    let reading = Reading {
+        path,
+        meter,
+        ahead: AHEAD * threads,
+        source: Mutex::new(Some(Source::open(path)?)),
+        seams: Mutex::new(Seams::default()),
+        moved: Condvar::new(),
+        outcome: Mutex::new(Outcome::default()),
+    };
+    std::thread::scope(|scope| {
+        for worker in workers.iter_mut() {
+            let (reading, head, take) = (&reading, &head, &take);
+            scope.spawn(move || reading.work(&mut |article| take(worker, head, article)));
+        }
+    });
+    reading.finish(|article| match workers.first_mut() {
+        Some(worker) => take(worker, &head, article),
+        None => Ok(()),
+    })
 }
 
-/// The elements that matter; all others are `Other`.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Element {
-    Root,
-    SiteInfo,
-    Namespaces,
-    Namespace { hidden: bool },
-    Page,
-    Title,
-    Number,
-    Revision,
-    Model,
-    Text,
-    Other,
+/// What all threads share.
+struct Reading<'a> {
+    path: &'a Path,
+    meter: &'a Meter,
+    ahead: u64,
+    /// `None` once it has ended or failed.
+    source: Mutex<Option<Source>>,
+    seams: Mutex<Seams>,
+    /// Told whenever the seams have moved on.
+    moved: Condvar,
+    outcome: Mutex<Outcome>,
 }
 
-impl Element {
-    /// Whether its text is wanted.
-    fn is_field(self) -> bool {
-        use Element::*;
-        matches!(self, Title | Number | Model | Text | Namespace { hidden: true })
-    }
-}
-
-/// The page being read.
 #[derive(Default)]
-struct Page {
-    title: String,
-    namespace: String,
-    model: String,
-    text: String,
-    redirect: bool,
-    shortened: bool,
-}
-
-/// A dump being read; an iterator over its articles, in file order. Ends after its first error.
-pub struct Dump {
-    reader: Reader<Source>,
-    path: PathBuf,
-    buffer: Vec<u8>,
-    elements: Vec<Element>,
-    field: Vec<u8>,
-    field_cut: bool,
-    page: Page,
-    namespaces: Namespaces,
+struct Outcome {
     counts: DumpCounts,
-    ended: bool,
+    hash: String,
+    length: u64,
+    /// Of several, the one nearest to the file's beginning.
+    error: Option<(u64, Error)>,
 }
 
-impl Dump {
-    /// Opens a dump and reads up to its first element. Whether it is compressed is seen from its first bytes.
-    ///
-    /// # Errors
-    /// `Shards` when it cannot be opened, `NotADump` when it does not begin with a `mediawiki` element, `Dump` when it is
-    /// damaged already there.
-    pub fn open(path: &Path) -> Result<Self, Error> {
-        let source = Source::open(path, MAX_PIECE)?;
-        let mut dump = Dump {
-            reader: Reader::from_reader(source),
-            path: path.to_path_buf(),
-            buffer: Vec::new(),
-            elements: Vec::new(),
-            field: Vec::new(),
-            field_cut: false,
-            page: Page::default(),
-            namespaces: Namespaces::default(),
-            counts: DumpCounts::default(),
-            ended: false,
-        };
-        // The text of a page may hold a lone ampersand in dumps that other programs wrote.
-        dump.reader.config_mut().allow_dangling_amp = true;
-        while dump.elements.is_empty() {
-            if dump.step()?.is_some() || dump.ended {
-                return Err(dump.not_a_dump("it holds no element".to_string()));
-            }
-        }
-        Ok(dump)
-    }
+/// A poisoned lock means that another worker panicked, and the scope passes that panic on.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
 
-    /// The namespaces whose links are no text, as the dump's head names them; complete from the first article on.
-    pub fn namespaces(&self) -> &Namespaces {
-        &self.namespaces
-    }
+type Take<'t> = dyn FnMut(Article) -> Result<(), Error> + 't;
 
-    /// Bytes of the file that were read, compressed ones if it is compressed.
-    pub fn position(&self) -> u64 {
-        self.reader.get_ref().position()
-    }
-
-    /// The BLAKE3 hash of the bytes read: of the whole file once the iterator has ended without error.
-    pub fn hash(&self) -> blake3::Hash {
-        self.reader.get_ref().hash()
-    }
-
-    /// What was read so far.
-    pub fn counts(&self) -> DumpCounts {
-        self.counts
-    }
-
-    fn not_a_dump(&self, why: String) -> Error {
-        Error::NotADump { path: self.path.clone(), why }
-    }
-
-    fn damaged(&self, why: impl std::fmt::Display) -> Error {
-        let source = self.reader.get_ref();
-        let xml = self.reader.buffer_position();
-        let (offset, why) = if source.is_compressed() {
-            (source.position(), format!("{why} (byte {xml} of the XML in it)"))
-        } else {
-            (xml, why.to_string())
-        };
-        Error::Dump { path: self.path.clone(), offset, why }
-    }
-
-    /// Reads one piece of XML; gives an article when that piece ended one.
-    fn step(&mut self) -> Result<Option<Article>, Error> {
-        let mut buffer = std::mem::take(&mut self.buffer);
-        buffer.clear();
-        self.reader.get_mut().allow(MAX_PIECE);
-        let event = self.reader.read_event_into(&mut buffer);
-        let article = match event {
-            Ok(event) => self.take(event),
-            Err(_) if self.elements.is_empty() && self.counts.pages == 0 && !self.reader.get_ref().is_compressed() => {
-                Err(self.not_a_dump("it is not XML".to_string()))
-            }
-            Err(quick_xml::Error::Io(why)) if why.kind() == std::io::ErrorKind::UnexpectedEof => {
-                Err(self.damaged("the compressed data breaks off"))
-            }
-            Err(quick_xml::Error::Io(why)) => Err(self.damaged(why)),
-            Err(why) => Err(self.damaged(why)),
-        };
-        // A page of 60 MB must not leave a buffer of that size behind.
-        buffer.shrink_to(1 << 20);
-        self.buffer = buffer;
-        article
-    }
-
-    fn take(&mut self, event: Event<'_>) -> Result<Option<Article>, Error> {
-        match event {
-            Event::Start(tag) => self.start(&tag)?,
-            Event::Empty(tag) => {
-                self.start(&tag)?;
-                return self.end();
-            }
-            Event::End(_) => return self.end(),
-            Event::Text(text) => self.add(&text),
-            Event::CData(text) => self.add(&text),
-            Event::GeneralRef(name) => match name.resolve_char_ref().ok().flatten() {
-                Some(c) => self.add(c.encode_utf8(&mut [0; 4]).as_bytes()),
-                None => match quick_xml::escape::resolve_predefined_entity(&String::from_utf8_lossy(&name)) {
-                    Some(text) => self.add(text.as_bytes()),
-                    // Unknown names stay as they are: no entity that the file declares is ever expanded.
-                    None => [b"&", &*name, b";"].iter().for_each(|part| self.add(part)),
-                },
-            },
-            Event::Eof if self.elements.is_empty() => self.ended = true,
-            Event::Eof => return Err(self.damaged("the XML breaks off before </mediawiki>")),
-            Event::Comment(_) | Event::Decl(_) | Event::PI(_) | Event::DocType(_) => {}
-        }
-        Ok(None)
-    }
-
-    fn start(&mut self, tag: &BytesStart<'_>) -> Result<(), Error> {
-        use Element::*;
-        if self.elements.len() >= MAX_DEPTH {
-            return Err(self.damaged(format!("elements are nested deeper than {MAX_DEPTH}")));
-        }
-        let name = tag.local_name();
-        let element = match (self.elements.last(), name.as_ref()) {
-            (None, b"mediawiki") => Root,
-            (None, other) => {
-                // Bytes of some other format must not reach a terminal as a name.
-                if other.len() > 40 || !other.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_:.!".contains(byte)) {
-                    return Err(self.not_a_dump("it is not XML".to_string()));
-                }
-                let other = String::from_utf8_lossy(other);
-                return Err(self.not_a_dump(format!("its first element is <{other}>, expected <mediawiki>")));
-            }
-            (Some(Root), b"siteinfo") => SiteInfo,
-            (Some(SiteInfo), b"namespaces") => Namespaces,
-            (Some(Namespaces), b"namespace") => {
-                let key = tag.try_get_attribute("key").ok().flatten();
-                Namespace {
-                    hidden: key.is_some_and(|key| crate::Namespaces::HIDDEN_KEYS.iter().any(|hidden| hidden.as_bytes() == &*key.value)),
+impl Reading<'_> {
+    fn work(&self, take: &mut Take<'_>) {
+        let ending = Ending(self);
+        loop {
+            match self.step(take) {
+                Ok(true) => {}
+                Ok(false) => return std::mem::forget(ending),
+                Err((number, error)) => {
+                    let mut outcome = lock(&self.outcome);
+                    if outcome.error.as_ref().is_none_or(|(first, _)| *first > number) {
+                        outcome.error = Some((number, error));
+                    }
+                    return;
                 }
             }
-            (Some(Root), b"page") => {
-                self.page = self::Page::default();
-                Page
-            }
-            (Some(Page), b"title") => Title,
-            (Some(Page), b"ns") => Number,
-            (Some(Page), b"redirect") => {
-                self.page.redirect = true;
-                Other
-            }
-            (Some(Page), b"revision") => {
-                // Dumps with full history list old revisions first: the last one wins.
-                self.page.text.clear();
-                self.page.model.clear();
-                Revision
-            }
-            (Some(Revision), b"model") => Model,
-            (Some(Revision), b"text") => Text,
-            _ => Other,
-        };
-        if element.is_field() {
-            self.field.clear();
-            self.field_cut = false;
         }
-        self.elements.push(element);
+    }
+
+    /// Takes one piece and does all that it makes possible; false when there is none. Errors come with the piece's number.
+    fn step(&self, take: &mut Take<'_>) -> Result<bool, (u64, Error)> {
+        let piece = {
+            let mut slot = lock(&self.source);
+            let Some(source) = slot.as_mut() else { return Ok(false) };
+            let piece = source.next().map_err(|error| (u64::MAX, error))?;
+            if piece.is_none() {
+                let mut outcome = lock(&self.outcome);
+                (outcome.hash, outcome.length) = (source.hash(), source.position());
+                *slot = None;
+            }
+            piece
+        };
+        let Some(piece) = piece else { return Ok(false) };
+        let (number, place, bytes) = (piece.number, piece.place, piece.len_on_disk());
+        let at = |error| (number, error);
+        let xml = piece.decode(self.path).map_err(at)?;
+        let (middle, fragment) = cut(&xml, place);
+        self.read(&xml[middle.clone()], place.plus(middle.start), take).map_err(at)?;
+        drop(xml);
+        for span in self.join(number, fragment).map_err(at)? {
+            self.read(&span.xml, span.place, take).map_err(at)?;
+        }
+        self.meter.add(bytes);
+        Ok(true)
+    }
+
+    /// Reads whole pages.
+    fn read(&self, xml: &[u8], place: Place, take: &mut Take<'_>) -> Result<(), Error> {
+        let mut refused = Ok(());
+        let counts = read_pages(xml, |article| {
+            if refused.is_ok() {
+                refused = take(article);
+            }
+        });
+        refused?;
+        let counts = counts.map_err(|bad| place.plus(bad.at).damaged(self.path, bad.why))?;
+        let mut outcome = lock(&self.outcome);
+        outcome.counts.add(counts);
+        self.meter.say(format!("{} articles", outcome.counts.articles));
         Ok(())
     }
 
-    /// Adds text to the field being read, up to its cap.
-    fn add(&mut self, bytes: &[u8]) {
-        if self.elements.last().is_some_and(|element| element.is_field()) {
-            let room = MAX_TEXT - self.field.len();
-            self.field_cut |= bytes.len() > room;
-            self.field.extend_from_slice(&bytes[..bytes.len().min(room)]);
+    /// Hands in a piece's ends; gives the pages that are whole now. Waits while this thread is far ahead of the slowest.
+    fn join(&self, number: u64, fragment: Fragment) -> Result<Vec<Span>, Error> {
+        let mut seams = lock(&self.seams);
+        let spans = seams.add(number, fragment);
+        self.moved.notify_all();
+        let far = |seams: &mut Seams| !seams.failed && number > seams.next + self.ahead;
+        let seams = self.moved.wait_while(seams, far).unwrap_or_else(|poisoned| poisoned.into_inner());
+        if seams.carry.len() > MAX_PAGE {
+            return Err(seams.place().damaged(self.path, format!("a page has more than {MAX_PAGE} bytes")));
         }
+        Ok(spans)
     }
 
-    fn end(&mut self) -> Result<Option<Article>, Error> {
-        let Some(element) = self.elements.pop() else { return Ok(None) };
-        if element.is_field() {
-            // Bytes that are no UTF-8 become replacement characters: they spoil a word, not a dump of a million pages.
-            let text = String::from_utf8_lossy(&self.field).into_owned();
-            match element {
-                Element::Title => self.page.title = text,
-                Element::Number => self.page.namespace = text,
-                Element::Model => self.page.model = text,
-                Element::Text => (self.page.text, self.page.shortened) = (text, self.field_cut),
-                _ => self.namespaces.hide(&text),
-            }
-            self.field.clear();
-            self.field.shrink_to(1 << 20);
+    /// Reads what follows the last piece's last page, and gives the result.
+    fn finish(self, mut take: impl FnMut(Article) -> Result<(), Error>) -> Result<DumpRead, Error> {
+        let mut outcome = std::mem::take(&mut *lock(&self.outcome));
+        if let Some((_, error)) = outcome.error.take() {
+            return Err(error);
         }
-        Ok(if element == Element::Page { self.article() } else { None })
-    }
-
-    /// The page just ended, if it is an article.
-    fn article(&mut self) -> Option<Article> {
-        let page = std::mem::take(&mut self.page);
-        self.counts.pages += 1;
-        if page.namespace.trim() != "0" {
-            return None;
+        let seams = std::mem::take(&mut *lock(&self.seams));
+        let place = seams.place();
+        let Some(rest) = seams.carry.trim_ascii_end().strip_suffix(b"</mediawiki>") else {
+            let why = "the XML breaks off before </mediawiki>".to_string();
+            return Err(Error::Dump { path: self.path.to_path_buf(), offset: outcome.length, why });
+        };
+        let hash = std::mem::take(&mut outcome.hash);
+        *lock(&self.outcome) = outcome;
+        // A dump without any page is nothing but its head, which was read before.
+        if seams.begun {
+            self.read(rest, place, &mut take)?;
         }
-        // Dumps before version 0.4 of the format mark redirects only in the text.
-        if page.redirect || page.text.get(..9).is_some_and(|head| head.eq_ignore_ascii_case("#redirect")) {
-            self.counts.redirects += 1;
-            return None;
-        }
-        // Dumps before version 0.8 have no model: everything was wikitext.
-        if !matches!(page.model.trim(), "" | "wikitext") {
-            return None;
-        }
-        self.counts.articles += 1;
-        self.counts.shortened += u64::from(page.shortened);
-        Some(Article { title: page.title, text: page.text })
+        let counts = lock(&self.outcome).counts;
+        Ok(DumpRead { counts, hash })
     }
 }
 
-impl Iterator for Dump {
-    type Item = Result<Article, Error>;
+/// Stops all threads when one ends before the file, be it by an error or by a panic: the others would wait for its piece.
+struct Ending<'r, 'a>(&'r Reading<'a>);
 
-    fn next(&mut self) -> Option<Self::Item> {
-        while !self.ended {
-            match self.step() {
-                Ok(Some(article)) => return Some(Ok(article)),
-                Ok(None) => {}
-                Err(error) => {
-                    self.ended = true;
-                    return Some(Err(error));
+impl Drop for Ending<'_, '_> {
+    fn drop(&mut self) {
+        *lock(&self.0.source) = None;
+        lock(&self.0.seams).failed = true;
+        self.0.moved.notify_all();
+    }
+}
+
+/// The ends of a piece: up to its first page, and from its last whole page on.
+struct Fragment {
+    before: Vec<u8>,
+    /// `None` when no page begins in the piece: all of it is in `before`.
+    after: Option<(Vec<u8>, Place)>,
+}
+
+/// Finds the whole pages of a piece. In XML no `<` stands in text, so the marks are tags wherever they are found.
+fn cut(xml: &[u8], place: Place) -> (std::ops::Range<usize>, Fragment) {
+    let Some(start) = memmem::find(xml, b"<page>") else {
+        return (0..0, Fragment { before: xml.to_vec(), after: None });
+    };
+    let end = memmem::rfind(xml, b"</page>").map_or(start, |end| (end + 7).max(start));
+    (start..end, Fragment { before: xml[..start].to_vec(), after: Some((xml[end..].to_vec(), place.plus(end))) })
+}
+
+/// Pages that lay over the border of pieces.
+struct Span {
+    xml: Vec<u8>,
+    place: Place,
+}
+
+/// Joins the ends of pieces in the order of the file.
+#[derive(Default)]
+struct Seams {
+    next: u64,
+    waiting: BTreeMap<u64, Fragment>,
+    carry: Vec<u8>,
+    /// Where `carry` begins.
+    carried: Option<Place>,
+    /// Whether the first page has been met: what stands before is the head.
+    begun: bool,
+    failed: bool,
+}
+
+impl Seams {
+    fn place(&self) -> Place {
+        self.carried.unwrap_or(Place { offset: 0, stream: 0, inner: 0 })
+    }
+
+    fn add(&mut self, number: u64, fragment: Fragment) -> Vec<Span> {
+        self.waiting.insert(number, fragment);
+        let mut spans = Vec::new();
+        while let Some(Fragment { before, after }) = self.waiting.remove(&self.next) {
+            self.next += 1;
+            self.carry.extend(before);
+            if let Some((after, place)) = after {
+                let span = Span { xml: std::mem::replace(&mut self.carry, after), place: self.place() };
+                self.carried = Some(place);
+                if std::mem::replace(&mut self.begun, true) && !span.xml.trim_ascii().is_empty() {
+                    spans.push(span);
                 }
             }
         }
-        None
+        spans
     }
 }
 

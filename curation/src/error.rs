@@ -36,6 +36,32 @@ pub enum Error {
         /// What is wrong.
         why: String,
     },
+    /// A page views file is something else, or damaged.
+    #[error("line {line} of page views {path}: {why}")]
+    Pageviews {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1; 0 for the file itself.
+        line: u64,
+        /// What is wrong.
+        why: String,
+    },
+    /// It is not known whose page views are meant.
+    #[error("cannot tell the project of the page views from the dump's name {database:?}: say it with --project, such as en")]
+    Project {
+        /// The database's name in the first dump; empty without one.
+        database: String,
+    },
+    /// A folder is no WordNet, or one of its files is something else.
+    #[error("line {line} of WordNet {path}: {why}")]
+    WordNet {
+        /// The folder or file.
+        path: PathBuf,
+        /// The line, counted from 1; 0 for the folder itself.
+        line: usize,
+        /// What is wrong.
+        why: String,
+    },
     /// Nothing is left to write into a query list.
     #[error("the query list would be empty: {why}")]
     EmptyList {

@@ -15,9 +15,6 @@ use std::borrow::Cow;
 use std::iter::Peekable;
 use unicode_normalization::{IsNormalized, UnicodeNormalization, char::is_combining_mark, is_nfkc_quick};
 
-/// The name of this rule in the note `match` of a query list.
-pub const MATCH_RULE: &str = "folded";
-
 /// Unicode NFKC and lower case; nothing else is changed. Folding twice changes nothing more.
 pub fn fold(text: &str) -> Cow<'_, str> {
     if text.is_ascii() {

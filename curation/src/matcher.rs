@@ -1,11 +1,10 @@
 //! Says which queries a caption holds.
 //!
-//! The rule is written down in `folded.rs`. Every query found counts, nested and overlapping ones too, each once.
+//! The rules are written down in `rule.rs`; the list says which one it is meant for. Every query found counts, nested and overlapping ones too, each once.
 
 use crate::dense_trie::DenseTrie;
-use crate::folded::{MATCH_RULE, fold, spaced};
 use crate::token_trie::TokenTrie;
-use crate::{CUT_ID, Error, Query};
+use crate::{CUT_ID, Error, Query, Rule};
 use shards::TableReader;
 use std::path::Path;
 
@@ -14,8 +13,8 @@ const NONE: u32 = u32::MAX;
 /// All queries of a list, ready to be found in captions. One is shared by all threads.
 ///
 /// 500,000 queries of one or two words take about 60 MB.
-#[derive(Default)]
 pub struct Matcher {
+    rule: Rule,
     texts: Vec<String>,
     tokens: TokenTrie,
     dense: DenseTrie,
@@ -27,15 +26,12 @@ impl Matcher {
     /// Reads the kept rows of a query list.
     ///
     /// # Errors
-    /// `Shards` when the table cannot be read, `QueryList` when it is meant for another matching rule or its ids are not
+    /// `Shards` when the table cannot be read, `QueryList` when it names no known matching rule or its ids are not
     /// 0, 1, 2... in the order of rows.
     pub fn read(path: &Path) -> Result<Self, Error> {
         let wrong = |why: String| Error::QueryList { path: path.to_path_buf(), why };
         let reader = TableReader::<Query>::open(path)?;
-        let rule = reader.note("match").unwrap_or("nothing");
-        if rule != MATCH_RULE {
-            return Err(wrong(format!("is meant for the matching rule {rule:?}, this program has {MATCH_RULE:?}")));
-        }
+        let rule = reader.note("match").unwrap_or_default().parse().map_err(wrong)?;
         let mut texts = Vec::new();
         for batch in reader {
             for row in batch?.into_iter().filter(|row| row.cut.is_empty()) {
@@ -45,23 +41,24 @@ impl Matcher {
                 texts.push(row.text);
             }
         }
-        Ok(Self::from_texts(texts))
+        Ok(Self::from_texts(texts, rule))
     }
 
-    /// Makes a matcher of texts whose ids are their positions. A text without letters, numbers or signs never matches.
+    /// Makes a matcher of texts whose ids are their positions. A blank text never matches.
     ///
     /// # Panics
     /// When there are 2^32 - 1 texts or more: ids are `u32`.
-    pub fn from_texts(texts: Vec<String>) -> Self {
+    pub fn from_texts(texts: Vec<String>, rule: Rule) -> Self {
         assert!(texts.len() < NONE as usize, "{} queries are more than ids", texts.len());
-        let mut matcher = Matcher { twins: vec![NONE; texts.len()], ..Matcher::default() };
+        let (tokens, dense, twins) = (TokenTrie::default(), DenseTrie::new(rule), vec![NONE; texts.len()]);
+        let mut matcher = Matcher { rule, texts: Vec::new(), tokens, dense, twins };
         for (id, text) in texts.iter().enumerate() {
             let id = id as u32;
-            let text = spaced(&fold(text));
-            if text.is_empty() {
+            let text = rule.query(text);
+            if text.trim().is_empty() {
                 continue;
             }
-            let first = if DenseTrie::takes(&text) { matcher.dense.add(&text, id) } else { matcher.tokens.add(&text, id) };
+            let first = if matcher.dense.takes(&text) { matcher.dense.add(&text, id) } else { matcher.tokens.add(&text, id) };
             if first != id {
                 matcher.twins[id as usize] = std::mem::replace(&mut matcher.twins[first as usize], id);
             }
@@ -72,7 +69,7 @@ impl Matcher {
 
     /// The ids of all queries that `caption` holds, ascending, each once.
     pub fn queries(&self, caption: &str) -> Vec<u32> {
-        let caption = spaced(&fold(caption));
+        let caption = self.rule.caption(caption);
         let mut ids = Vec::new();
         let mut found = |first: u32| {
             let mut id = first;
@@ -86,6 +83,11 @@ impl Matcher {
         ids.sort_unstable();
         ids.dedup();
         ids
+    }
+
+    /// The rule by which captions are searched.
+    pub fn rule(&self) -> Rule {
+        self.rule
     }
 
     /// The text of a query.
@@ -110,20 +112,19 @@ impl Matcher {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::folded::is_dense;
     use proptest::prelude::*;
     use shards::TableWriter;
 
-    fn found<'a>(queries: &[&str], caption: &str, matcher: &'a mut Matcher) -> Vec<&'a str> {
-        *matcher = Matcher::from_texts(queries.iter().map(|text| text.to_string()).collect());
-        matcher.queries(caption).into_iter().map(|id| matcher.text(id)).collect()
+    #[track_caller]
+    fn check(rule: Rule, queries: &[&str], caption: &str, expected: &[&str]) {
+        let matcher = Matcher::from_texts(queries.iter().map(|text| text.to_string()).collect(), rule);
+        let found: Vec<&str> = matcher.queries(caption).into_iter().map(|id| matcher.text(id)).collect();
+        assert_eq!(found, expected, "{rule}: {caption}");
     }
 
     #[test]
-    fn matches_as_the_rule_says() {
-        let check = |queries: &[&str], caption: &str, expected: &[&str]| {
-            assert_eq!(found(queries, caption, &mut Matcher::default()), expected, "{caption}");
-        };
+    fn matches_as_the_folded_rule_says() {
+        let check = |queries: &[&str], caption: &str, expected: &[&str]| check(Rule::Folded, queries, caption, expected);
         check(&["photo", "of", "cat", "a", ",", "photo of", "hot"], "A photo,of a cat", &["photo", "of", "cat", "a", ","]);
         check(&["red car"], "Red  Car", &["red car"]);
         check(&["cat", "Cats"], "my \"Cat\", (cat) & CATS!", &["cat", "Cats"]);
@@ -136,7 +137,21 @@ mod tests {
     }
 
     #[test]
-    fn reads_kept_rows_and_refuses_other_lists() {
+    fn matches_as_the_published_rules_say() {
+        for rule in [Rule::Metaclip1, Rule::Metaclip2] {
+            let check = |queries: &[&str], caption: &str, expected: &[&str]| check(rule, queries, caption, expected);
+            check(&["photo", "of", "cat", "a", ",", "A", "photo of"], "A photo,of a cat", &["photo", "of", "cat", "a", ",", "A"]);
+            check(&["red car"], "red  car", &[]);
+            check(&["cat", "Louis", "St. Louis", "St"], "(cat) St. Louis", &["Louis", "St"]);
+            check(&["The", "the"], "the end", &["the"]);
+        }
+        let check = |rule, expected: &[&str]| check(rule, &["東京", "cat", "-", "(cat"], "東京タワーとcat (cats-", expected);
+        check(Rule::Metaclip1, &[]);
+        check(Rule::Metaclip2, &["東京", "-"]);
+    }
+
+    #[test]
+    fn reads_kept_rows_by_the_rule_of_the_list() {
         let dir = tempfile::tempdir().expect("a folder");
         let row = |id, text: &str, cut: &str| Query {
             id,
@@ -152,9 +167,11 @@ mod tests {
             TableWriter::write_all(&path, &[("match", rule)], rows).expect("written");
             path
         };
-        let good = write("good", "folded", vec![row(0, "cat", ""), row(1, "dog", ""), row(CUT_ID, "cow", "limit")]);
-        let matcher = Matcher::read(&good).expect("read");
-        assert_eq!((matcher.len(), matcher.queries("cow dog cat")), (2, vec![0, 1]));
+        for (rule, ids) in [("folded", vec![0, 1]), ("metaclip1", vec![0])] {
+            let good = write(rule, rule, vec![row(0, "cat", ""), row(1, "dog", ""), row(CUT_ID, "cow", "limit")]);
+            let matcher = Matcher::read(&good).expect("read");
+            assert_eq!((matcher.len(), matcher.rule().name(), matcher.queries("cow Dog cat")), (2, rule, ids));
+        }
         let other = write("other", "exact", vec![row(0, "cat", "")]);
         let error = Matcher::read(&other).map(|_| ()).expect_err("refused");
         assert!(error.to_string().contains("\"exact\""), "{error}");
@@ -162,20 +179,14 @@ mod tests {
         assert!(matches!(Matcher::read(&gap), Err(Error::QueryList { .. })));
     }
 
-    /// The rule, word for word: is there a place in the spaced caption where the query stands and both ends are free?
-    fn naive(query: &str, caption: &str) -> bool {
-        let (query, caption) = (spaced(&fold(query)), spaced(&fold(caption)));
-        if query.is_empty() {
+    /// The rules, word for word: is there a place in the caption where the query stands and both ends are free or blank?
+    fn naive(query: &str, caption: &str, rule: Rule) -> bool {
+        let (query, caption) = (rule.query(query), format!(" {} ", rule.caption(caption)));
+        if query.trim().is_empty() {
             return false;
         }
-        let left = query.chars().next().is_some_and(is_dense);
-        let right = query.chars().next_back().is_some_and(is_dense);
-        caption.char_indices().any(|(at, _)| {
-            let (before, rest) = caption.split_at(at);
-            rest.strip_prefix(query.as_str()).is_some_and(|after| {
-                (left || before.is_empty() || before.ends_with(' ')) && (right || after.is_empty() || after.starts_with(' '))
-            })
-        })
+        let blank = |end: Option<char>| if end.is_some_and(|c| rule.is_free(c)) { "" } else { " " };
+        caption.contains(&format!("{}{query}{}", blank(query.chars().next()), blank(query.chars().next_back())))
     }
 
     proptest! {
@@ -184,10 +195,12 @@ mod tests {
         fn equals_a_naive_loop(
             queries in proptest::collection::vec("[abAB猫黒ไท '.\\-\u{301}]{0,5}|\\PC{0,3}", 0..12),
             caption in "[abAB猫黒ไท '.,\\-\u{301}\"]{0,30}|\\PC{0,12}",
+            rule in 0..3usize,
         ) {
-            let matcher = Matcher::from_texts(queries.clone());
-            let expected: Vec<u32> = (0..queries.len() as u32).filter(|&id| naive(&queries[id as usize], &caption)).collect();
-            prop_assert_eq!(matcher.queries(&caption), expected);
+            let rule = Rule::ALL[rule];
+            let matcher = Matcher::from_texts(queries.clone(), rule);
+            let expected: Vec<u32> = (0..queries.len() as u32).filter(|&id| naive(&queries[id as usize], &caption, rule)).collect();
+            prop_assert_eq!(matcher.queries(&caption), expected, "{}", rule);
         }
     }
 }

@@ -13,17 +13,18 @@ table_row! {
     pub struct Query in "queries" {
         /// Number by which candidates and samples name the query.
         id: u32,
-        /// The query, in the form of [`crate::fold`].
+        /// The query, in the form in which the list's rule compares it.
         text: String,
-        /// Where it came from: `added`, `word`.
+        /// The source it is kept for, or the first that proposed it: `added`, `number`, `word`, `bigram`, `title`, `wordnet`.
         source: String,
-        /// How often it was counted in the dumps as a word, 0 for what is not a word there.
+        /// How often it was counted in the dumps, as a word or as two in a row.
         count: u64,
         /// Pointwise mutual information in bits, for pairs of words.
         pmi: Option<f64>,
         /// Page views, for titles.
         views: Option<u64>,
-        /// Why it is not in use, `limit`; empty for kept rows.
+        /// Why it is not in use: `pmi` (below the threshold), `rank` (below the best pairs), `limit` (beyond the quota and the limit);
+        /// empty for kept rows.
         cut: String,
     }
 }

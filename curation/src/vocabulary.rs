@@ -19,6 +19,11 @@ impl Vocabulary {
         self.ends.len()
     }
 
+    /// Bytes of all texts together.
+    pub(crate) fn letters(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// The text of a number that [`Vocabulary::number`] gave out.
     pub(crate) fn text(&self, number: u32) -> &str {
         slice(&self.bytes, &self.ends, number)
@@ -44,6 +49,50 @@ impl Vocabulary {
     }
 }
 
+/// The texts met last, each with its number, in so little memory that it stays in the processor's cache: most words of a text are
+/// among a few thousand. Must go with one vocabulary.
+pub(crate) struct Recent {
+    slots: Vec<Slot>,
+    hasher: rustc_hash::FxBuildHasher,
+}
+
+/// Slots: 450 KiB. A power of two.
+const SLOTS: usize = 1 << 14;
+/// The longest text that is remembered, in bytes.
+const SHORT: usize = 22;
+
+#[derive(Clone, Copy)]
+struct Slot {
+    number: u32,
+    length: u8,
+    text: [u8; SHORT],
+}
+
+impl Default for Recent {
+    fn default() -> Self {
+        // No text has this length, so nothing is found in an empty slot.
+        let empty = Slot { number: 0, length: u8::MAX, text: [0; SHORT] };
+        Recent { slots: vec![empty; SLOTS], hasher: Default::default() }
+    }
+}
+
+impl Recent {
+    /// The number of `text` in `words`, where it is added if it is new; `None` as [`Vocabulary::number`].
+    pub(crate) fn number(&mut self, text: &str, words: &mut Vocabulary) -> Option<u32> {
+        if text.len() > SHORT {
+            return words.number(text);
+        }
+        let slot = &mut self.slots[(self.hasher.hash_one(text) >> 20) as usize % SLOTS];
+        if slot.length as usize == text.len() && &slot.text[..text.len()] == text.as_bytes() {
+            return Some(slot.number);
+        }
+        let number = words.number(text)?;
+        (slot.number, slot.length) = (number, text.len() as u8);
+        slot.text[..text.len()].copy_from_slice(text.as_bytes());
+        Some(number)
+    }
+}
+
 fn slice<'a>(bytes: &'a str, ends: &[u64], number: u32) -> &'a str {
     let number = number as usize;
     let start = if number == 0 { 0 } else { ends[number - 1] };
@@ -53,6 +102,17 @@ fn slice<'a>(bytes: &'a str, ends: &[u64], number: u32) -> &'a str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_remembered_has_its_own_number() {
+        let (mut words, mut recent) = (Vocabulary::default(), Recent::default());
+        for round in 0..2 {
+            for i in 0..50_000u32 {
+                let text = if i % 9 == 0 { format!("a text too long to remember {i}") } else { format!("{i}") };
+                assert_eq!(recent.number(&text, &mut words), Some(i), "round {round}");
+            }
+        }
+    }
 
     #[test]
     fn numbers_follow_first_sight() {

@@ -458,6 +458,10 @@ fn tidy(text: &str) -> String {
             if out.len() > start && !out.ends_with([' ', '(']) {
                 out.push(' ');
             }
+            if word.is_ascii() && !word.contains('(') && !out.ends_with('(') {
+                out.push_str(word);
+                continue;
+            }
             // Soft hyphens and direction marks are layout; inside a word they would make another word of it.
             for c in word.chars().filter(|c| !matches!(c, '\u{AD}' | '\u{200B}' | '\u{200E}' | '\u{200F}' | '\u{FEFF}')) {
                 let bare = out[start..].ends_with('(');

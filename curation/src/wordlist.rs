@@ -1,220 +1,361 @@
-//! Makes a query list: the user's own entries, then the words of Wikipedia dumps by how often they occur.
+//! Makes a query list: the user's own entries, numbers, the words and word pairs of Wikipedia dumps, titles that are looked at,
+//! and the synsets of WordNet.
 //!
-//! One thread decompresses and parses, all others clean and count, so that a dump takes about as long as its decompression.
+//! Every thread decompresses, reads, cleans and counts; counts that outgrow their share of memory are spilled beside the list
+//! and added up at the end. So a dump takes little longer than its decompression, and memory is bounded whatever its size.
 
-use crate::folded::{MATCH_RULE, fold};
+use crate::counted::{Counted, Pair};
+use crate::dump::read_dump;
+use crate::pageviews::{self, Views};
+use crate::query_list::{Proposal, Proposals, quota};
+use crate::runs::Runs;
+use crate::tally::Tally;
 use crate::vocabulary::Vocabulary;
-use crate::word_counts::WordCounts;
-use crate::{Article, CUT_ID, Dump, Error, Namespaces, Query, plain_text, words};
-use rayon::prelude::*;
+use crate::{DumpCounts, DumpHead, Error, MAX_QUERY_CHARS, Rule, Source, Words, plain_text, query_text, wordnet};
 use shards::{AtomicFile, Meter, TableWriter};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::mpsc::{SyncSender, sync_channel};
 
-/// The longest query, in characters: MetaCLIP 2's limit (arXiv 2507.22062, published code).
-pub const MAX_QUERY_CHARS: usize = 256;
-/// Wikitext handed to a worker at once, in bytes: enough to make the hand-over cheap.
-const BATCH_BYTES: usize = 1 << 20;
-/// The longest file of added queries, in bytes: ten million queries of 25 letters.
-const MAX_ADDED_BYTES: u64 = 256 << 20;
+/// A pair that occurs less often is left out by default, whatever the least count of words: below, information says more of
+/// chance than of language (the usual frequency filters for collocations are 3 to 10).
+const LEAST_PAIRS: u64 = 5;
+/// Pairs kept for each word that is frequent enough, at most: MetaCLIP 2's data card (arXiv 2507.22062) has 40 %.
+const PAIRS_PER_WORD: f64 = 0.4;
 
 /// What to make a list of.
 #[derive(Clone, Debug)]
 pub struct WordlistOptions {
     /// MediaWiki XML dumps, plain or bzip2; all are counted together.
     pub dumps: Vec<PathBuf>,
+    /// Hourly page views files, or folders of them; all are added up.
+    pub pageviews: Vec<PathBuf>,
+    /// The project whose page views count, such as `en`; `None` for that of the first dump.
+    pub project: Option<String>,
+    /// Folder with the database files of a WordNet.
+    pub wordnet: Option<PathBuf>,
+    /// The matching rule that the list is meant for.
+    pub rule: Rule,
     /// Words that occur less often are left out. CLIP took 100 (arXiv 2103.00020, section 2.2).
     pub min_count: u64,
+    /// Pairs that occur less often are left out; `None` for `min_count`, but 5 at least.
+    pub min_pairs: Option<u64>,
+    /// Least pointwise mutual information of a pair, in bits; `None` for half of what a pair of the least count can reach.
+    pub pmi: Option<f64>,
+    /// Pairs kept at most; `None` for 40 % of the number of frequent words, and at most the quota.
+    pub bigrams: Option<usize>,
+    /// Titles with fewer views are left out. MetaCLIP took 70 (arXiv 2309.16671).
+    pub min_views: u64,
+    /// Hours in which an article had fewer views do not count. MetaCLIP took 50.
+    pub min_hour_views: u64,
+    /// The numbers from 0 that are queries, at most their quota. MetaCLIP took 100.
+    pub numbers: usize,
     /// Entries in use; those beyond are written with `cut` = `limit`. CLIP had 500,000.
     pub limit: usize,
     /// Files of queries to put first, one a line, UTF-8; empty lines are skipped.
     pub add: Vec<PathBuf>,
-    /// Where the list is written.
+    /// Memory for counting, in bytes; what exceeds it goes to disk.
+    pub memory: usize,
+    /// Where the list is written; counts are spilled beside it.
     pub out: PathBuf,
 }
 
 impl WordlistOptions {
-    /// CLIP's thresholds for these dumps and no added files.
+    /// The published thresholds for these dumps, and nothing else.
     pub fn new(dumps: Vec<PathBuf>, out: PathBuf) -> Self {
-        WordlistOptions { dumps, min_count: 100, limit: 500_000, add: Vec::new(), out }
+        WordlistOptions {
+            dumps,
+            pageviews: Vec::new(),
+            project: None,
+            wordnet: None,
+            rule: Rule::default(),
+            min_count: 100,
+            min_pairs: None,
+            pmi: None,
+            bigrams: None,
+            min_views: 70,
+            min_hour_views: 50,
+            numbers: 100,
+            limit: 500_000,
+            add: Vec::new(),
+            memory: 4 << 30,
+            out,
+        }
     }
 }
 
 /// What a list was made of.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct WordlistSummary {
-    /// Pages in the dumps.
-    pub pages: u64,
-    /// Pages that were counted.
-    pub articles: u64,
-    /// Articles whose text was cut at 8 MiB.
-    pub shortened: u64,
+    /// Pages of the dumps.
+    pub dump: DumpCounts,
     /// Words counted, repeats included.
     pub words: u64,
     /// Different words.
     pub distinct: u64,
-    /// Entries in use that come from files of added queries.
-    pub added: u64,
-    /// Entries in use.
-    pub kept: u64,
-    /// Entries that `limit` cut off.
-    pub cut: u64,
+    /// Different pairs of words in a row.
+    pub pairs: u64,
+    /// Least information of a pair, in bits, as it was used.
+    pub pmi: f64,
+    /// The highest information that a pair of the least count can reach here.
+    pub pmi_bound: f64,
+    /// Sorted runs of counts that were spilled to disk.
+    pub spilled: u64,
+    /// Entries in use, by source.
+    pub kept: [u64; 6],
+    /// Entries that were cut, by source.
+    pub cut: [u64; 6],
 }
 
-/// Counts the words of the dumps and writes the query list.
+/// Counts the dumps and page views and writes the query list.
 ///
-/// Added entries come first, in file order and without repeats; then words, by count descending, then by text. The same files
-/// and options give the same bytes. `meter` counts bytes of the dumps as they lie on disk. Memory: all different words of the dumps with
-/// about 30 bytes each beside their letters, and a few MiB of text for each thread.
+/// Entries come by source ([`Source`]), within one by count, information or views descending, then by text; added ones in file
+/// order. The same files and options give the same bytes. `meter` counts bytes of dumps and page views as they lie on disk.
 ///
 /// # Errors
-/// `NotADump` or `Dump` for a bad dump, `AddedLine` for a bad entry, `EmptyList` when no entry is left, `Shards` when a file
-/// cannot be read or the list not be written; nothing is at `out` that was not there before then.
+/// `NotADump` or `Dump` for a bad dump, `Pageviews`, `Project` and `WordNet` for the other sources, `AddedLine` for a bad entry,
+/// `EmptyList` when no entry is left, `Shards` when a file cannot be read or written; nothing is at `out` that was not there
+/// before then.
 pub fn wordlist(options: &WordlistOptions, meter: &Meter) -> Result<WordlistSummary, Error> {
+    let inputs = Inputs::open(options)?;
     let size = |path: &PathBuf| Ok(std::fs::metadata(path).map_err(shards::Error::io("open", path))?.len());
-    meter.set_total(options.dumps.iter().map(size).collect::<Result<Vec<u64>, Error>>()?.iter().sum());
-    // What can go wrong after an hour of counting should show before: a wrong file, a bad line, a folder closed to writing.
-    for path in &options.dumps {
-        Dump::open(path)?;
-    }
-    drop(AtomicFile::create(&options.out)?);
-    let mut added = Vocabulary::default();
-    for path in &options.add {
-        read_added(path, &mut added)?;
-    }
-    let counts = WordCounts::default();
-    let mut summary = WordlistSummary::default();
-    let mut hashes = Vec::new();
-    for path in &options.dumps {
-        hashes.push(count_dump(path, &counts, meter, &mut summary)?);
-    }
-    summary.distinct = counts.distinct();
-    summary.words = counts.total();
+    let sizes = options.dumps.iter().chain(&inputs.pageviews).map(size);
+    meter.set_total(sizes.collect::<Result<Vec<u64>, Error>>()?.iter().sum());
 
-    let rows = rows(&added, &counts, options);
-    summary.kept = rows.iter().filter(|row| row.cut.is_empty()).count() as u64;
-    summary.cut = rows.len() as u64 - summary.kept;
-    summary.added = (added.len() as u64).min(summary.kept);
-    if summary.kept == 0 {
+    let mut notes = inputs.notes(options);
+    let titles = inputs.titles(options, meter, &mut notes)?;
+    let (runs, dump) = count_dumps(options, meter, &mut notes)?;
+    let wanted = inputs.wanted(&titles);
+    let min_pairs = options.min_pairs.unwrap_or(options.min_count.max(LEAST_PAIRS)).max(1);
+    let counted = Counted::read(&runs, options.min_count, min_pairs, &wanted)?;
+    let mut summary = WordlistSummary { dump, spilled: runs.spilled(), ..WordlistSummary::default() };
+    drop(runs);
+
+    let rows = propose(options, &inputs, &titles, &counted, &wanted, min_pairs, &mut summary).into_rows(options.limit);
+    for row in &rows {
+        let source = Source::ALL.iter().position(|source| source.name() == row.source).unwrap_or_default();
+        let side = if row.cut.is_empty() { &mut summary.kept } else { &mut summary.cut };
+        side[source] += 1;
+    }
+    // Numbers are there whatever was read: alone they are no list.
+    if summary.kept.iter().sum::<u64>() == summary.kept[Source::Number as usize] {
         return Err(Error::EmptyList { why: why_empty(options, &summary) });
     }
-    let (min_count, limit, hashes) = (options.min_count.to_string(), options.limit.to_string(), hashes.join(","));
-    let notes = [("match", MATCH_RULE), ("min_count", &min_count), ("limit", &limit), ("parent.dump", &hashes)];
+    notes.extend([
+        ("words", summary.words.to_string()),
+        ("distinct_words", summary.distinct.to_string()),
+        ("min_pairs", min_pairs.to_string()),
+        ("pmi", summary.pmi.to_string()),
+    ]);
+    let notes: Vec<(&str, &str)> = notes.iter().map(|(key, value)| (*key, value.as_str())).collect();
     TableWriter::write_all(&options.out, &notes, rows)?;
     Ok(summary)
 }
 
-/// All rows of the list in order: added entries, then frequent words that are not among them.
-fn rows(added: &Vocabulary, counts: &WordCounts, options: &WordlistOptions) -> Vec<Query> {
-    let frequent = counts.frequent(options.min_count, MAX_QUERY_CHARS);
-    let own = (0..added.len() as u32).map(|number| added.text(number)).map(|text| (text, "added", counts.count(text)));
-    let new = frequent.iter().filter(|(word, _)| added.find(word).is_none());
-    let entries = own.chain(new.map(|(word, count)| (word.as_str(), "word", *count)));
-    entries.enumerate().map(|(rank, (text, source, count))| row(rank, options.limit, text, source, count)).collect()
+/// Notes of the list: what its rows cannot say.
+type Notes = Vec<(&'static str, String)>;
+
+/// What is read before the long count: what can go wrong after an hour should show in the first second.
+struct Inputs {
+    added: Vocabulary,
+    pageviews: Vec<PathBuf>,
+    /// Empty without page views.
+    project: String,
+    synsets: Vocabulary,
+    synset_hashes: Vec<String>,
 }
 
-fn row(rank: usize, limit: usize, text: &str, source: &str, count: u64) -> Query {
-    let id = u32::try_from(rank).ok().filter(|&id| rank < limit && id < CUT_ID);
-    let cut = if id.is_some() { "" } else { "limit" };
-    let (text, source, cut) = (text.to_string(), source.to_string(), cut.to_string());
-    Query { id: id.unwrap_or(CUT_ID), text, source, count, pmi: None, views: None, cut }
+impl Inputs {
+    fn open(options: &WordlistOptions) -> Result<Self, Error> {
+        let heads = options.dumps.iter().map(|path| DumpHead::read(path)).collect::<Result<Vec<_>, _>>()?;
+        drop(AtomicFile::create(&options.out)?);
+        let mut added = Vocabulary::default();
+        for path in &options.add {
+            crate::added::read(path, options.rule, &mut added)?;
+        }
+        let pageviews = pageviews::files(&options.pageviews)?;
+        let project = match (&options.project, pageviews.is_empty()) {
+            (_, true) => String::new(),
+            (Some(project), _) => project.clone(),
+            (None, _) => project_of(heads.first())?,
+        };
+        let (mut synsets, mut synset_hashes) = (Vocabulary::default(), Vec::new());
+        if let Some(folder) = &options.wordnet {
+            let (heads, hashes) = wordnet::synset_heads(folder)?;
+            synset_hashes = hashes;
+            for text in heads.iter().filter_map(|head| query_text(head, options.rule).ok().flatten()) {
+                let _ = synsets.number(&text);
+            }
+        }
+        Ok(Inputs { added, pageviews, project, synsets, synset_hashes })
+    }
+
+    fn notes(&self, options: &WordlistOptions) -> Notes {
+        let mut notes =
+            vec![("match", options.rule.to_string()), ("min_count", options.min_count.to_string()), ("limit", options.limit.to_string())];
+        if !self.synset_hashes.is_empty() {
+            notes.push(("parent.wordnet", self.synset_hashes.join(",")));
+        }
+        notes
+    }
+
+    /// The titles with enough views, by views descending, then by text.
+    fn titles(&self, options: &WordlistOptions, meter: &Meter, notes: &mut Notes) -> Result<Vec<(String, u64)>, Error> {
+        if self.pageviews.is_empty() {
+            return Ok(Vec::new());
+        }
+        let runs = Runs::new(beside(&options.out, "views"))?;
+        let views = Views { project: &self.project, min_hour: options.min_hour_views, rule: options.rule };
+        let mut tallies = tallies(&runs, options);
+        let hashes = pageviews::count(&self.pageviews, &views, &mut tallies, meter)?;
+        tallies.iter_mut().try_for_each(|tally| tally.close(false))?;
+        let mut titles = Vec::new();
+        runs.sum(|title, views| {
+            if views >= options.min_views {
+                titles.push((String::from_utf8_lossy(title).into_owned(), views));
+            }
+        })?;
+        titles.sort_by(|(a, a_views), (b, b_views)| b_views.cmp(a_views).then_with(|| a.cmp(b)));
+        notes.extend([
+            ("project", self.project.clone()),
+            ("min_views", options.min_views.to_string()),
+            ("min_hour_views", options.min_hour_views.to_string()),
+            ("parent.pageviews", hashes.join(",")),
+        ]);
+        Ok(titles)
+    }
+
+    /// The texts whose counts are wanted whatever they are.
+    fn wanted(&self, titles: &[(String, u64)]) -> Vocabulary {
+        let mut wanted = Vocabulary::default();
+        let numbers: Vec<String> = (0..100).map(|number: usize| number.to_string()).collect();
+        let all = numbers
+            .iter()
+            .map(String::as_str)
+            .chain(texts(&self.added))
+            .chain(texts(&self.synsets))
+            .chain(titles.iter().map(|(title, _)| title.as_str()));
+        for text in all {
+            let _ = wanted.number(text);
+        }
+        wanted
+    }
+}
+
+fn texts(vocabulary: &Vocabulary) -> impl Iterator<Item = &str> {
+    (0..vocabulary.len() as u32).map(|number| vocabulary.text(number))
+}
+
+/// The project of a wiki in page views files: `enwiki` is `en`, `zh_yuewiki` is `zh-yue`.
+fn project_of(head: Option<&DumpHead>) -> Result<String, Error> {
+    let database = head.map(|head| head.database.as_str()).unwrap_or_default();
+    match database.strip_suffix("wiki") {
+        Some(code) if !code.is_empty() => Ok(code.replace('_', "-")),
+        _ => Err(Error::Project { database: database.to_string() }),
+    }
+}
+
+/// A folder beside the list for what does not fit into memory.
+fn beside(out: &Path, what: &str) -> PathBuf {
+    let mut name = out.file_name().unwrap_or_default().to_os_string();
+    name.push(format!(".{what}.diptych-part"));
+    out.with_file_name(name)
+}
+
+/// A tally for each thread.
+fn tallies<'r>(runs: &'r Runs, options: &WordlistOptions) -> Vec<Tally<'r>> {
+    let threads = rayon::current_num_threads();
+    (0..threads).map(|_| Tally::new(runs, options.memory / threads)).collect()
+}
+
+/// What one thread counts with.
+struct Counter<'r> {
+    words: Words,
+    tally: Tally<'r>,
+}
+
+fn count_dumps(options: &WordlistOptions, meter: &Meter, notes: &mut Notes) -> Result<(Runs, DumpCounts), Error> {
+    let runs = Runs::new(beside(&options.out, "counts"))?;
+    let mut counts = DumpCounts::default();
+    let mut hashes = Vec::new();
+    {
+        let counter = |tally| Counter { words: Words::new(options.rule), tally };
+        let mut counters: Vec<Counter<'_>> = tallies(&runs, options).into_iter().map(counter).collect();
+        for path in &options.dumps {
+            let read = read_dump(path, &mut counters, meter, |counter, head, article| {
+                let text = plain_text(&article.text, &head.namespaces);
+                let mut counted = Ok(());
+                counter.words.each(&text, |word| {
+                    if counted.is_ok() {
+                        counted = counter.tally.add(word.text, 1, word.joined);
+                    }
+                });
+                counted
+            })?;
+            counts.add(read.counts);
+            hashes.push(read.hash);
+        }
+        // Threads hand in what they hold side by side: sorting takes longest.
+        std::thread::scope(|scope| {
+            let close = |counter: &mut Counter<'_>| counter.tally.close(false);
+            let closing: Vec<_> = counters.iter_mut().map(|counter| scope.spawn(move || close(counter))).collect();
+            closing.into_iter().try_for_each(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        })?;
+    }
+    if !options.dumps.is_empty() {
+        notes.push(("parent.dump", hashes.join(",")));
+    }
+    Ok((runs, counts))
+}
+
+/// What every source proposes, the best first.
+fn propose(
+    options: &WordlistOptions,
+    inputs: &Inputs,
+    titles: &[(String, u64)],
+    counted: &Counted,
+    wanted: &Vocabulary,
+    min_pairs: u64,
+    summary: &mut WordlistSummary,
+) -> Proposals {
+    let mut proposals = Proposals::default();
+    let count = |text: &str| counted.count(text, wanted);
+    for text in texts(&inputs.added) {
+        proposals.push(Source::Added, Proposal { text, count: count(text), ..Proposal::default() });
+    }
+    for number in 0..options.numbers.min(quota(Source::Number, options.limit)) {
+        let text = &number.to_string();
+        proposals.push(Source::Number, Proposal { text, count: count(text), ..Proposal::default() });
+    }
+    let words = counted.words(options.min_count, MAX_QUERY_CHARS);
+    for &(text, count) in &words {
+        proposals.push(Source::Word, Proposal { text, count, ..Proposal::default() });
+    }
+    summary.pmi_bound = (counted.total as f64 / min_pairs as f64).log2().max(0.0);
+    // A pair seen c times reaches at most log2(N / c): a fixed threshold is either never or always reached at some size of N. Half
+    // of that bound asks of a pair to be as far from chance, in bits, as from its bound, at any size.
+    summary.pmi = options.pmi.unwrap_or(summary.pmi_bound / 2.0);
+    let most = options.bigrams.unwrap_or((words.len() as f64 * PAIRS_PER_WORD) as usize);
+    for (rank, Pair { text, count, pmi }) in counted.pairs(MAX_QUERY_CHARS).iter().enumerate() {
+        let cut = if *pmi < summary.pmi { Some("pmi") } else { (rank >= most).then_some("rank") };
+        proposals.push(Source::Bigram, Proposal { text, count: *count, pmi: Some(*pmi), cut, ..Proposal::default() });
+    }
+    for (text, views) in titles {
+        proposals.push(Source::Title, Proposal { text, count: count(text), views: Some(*views), ..Proposal::default() });
+    }
+    let mut synsets: Vec<(&str, u64)> = texts(&inputs.synsets).map(|text| (text, count(text))).collect();
+    synsets.sort_by(|(a, a_count), (b, b_count)| b_count.cmp(a_count).then_with(|| a.cmp(b)));
+    for (text, count) in synsets {
+        proposals.push(Source::WordNet, Proposal { text, count, ..Proposal::default() });
+    }
+    (summary.words, summary.distinct, summary.pairs) = (counted.total, counted.distinct, counted.distinct_pairs);
+    proposals
 }
 
 fn why_empty(options: &WordlistOptions, summary: &WordlistSummary) -> String {
-    let WordlistSummary { pages, articles, distinct, cut, .. } = summary;
-    if *cut > 0 {
+    if summary.cut.iter().sum::<u64>() > 0 {
         return format!("the limit is {}", options.limit);
     }
-    format!("{articles} articles of {pages} pages have {distinct} different words, none of them {} times", options.min_count)
-}
-
-/// Reads a file of queries, one a line, in the folded form.
-fn read_added(path: &Path, added: &mut Vocabulary) -> Result<(), Error> {
-    let wrong = |line: usize, why: String| Error::AddedLine { path: path.to_path_buf(), line, why };
-    let size = std::fs::metadata(path).map_err(shards::Error::io("open", path))?.len();
-    if size > MAX_ADDED_BYTES {
-        return Err(wrong(1, format!("the file has {size} bytes, at most {MAX_ADDED_BYTES} are read")));
-    }
-    let bytes = std::fs::read(path).map_err(shards::Error::io("read", path))?;
-    let bytes = bytes.strip_prefix("\u{FEFF}".as_bytes()).unwrap_or(&bytes);
-    for (index, line) in bytes.split(|&byte| byte == b'\n').enumerate() {
-        let line = std::str::from_utf8(line).map_err(|_| wrong(index + 1, "is not UTF-8".to_string()))?;
-        let text = fold(line).split_whitespace().collect::<Vec<_>>().join(" ");
-        let chars = text.chars().count();
-        if chars > MAX_QUERY_CHARS {
-            return Err(wrong(index + 1, format!("a query has at most {MAX_QUERY_CHARS} characters, this one has {chars}")));
-        }
-        if text.contains(char::is_control) {
-            return Err(wrong(index + 1, "holds a control character".to_string()));
-        }
-        if !text.is_empty() && added.number(&text).is_none() {
-            return Err(wrong(index + 1, "is one query more than can be numbered".to_string()));
-        }
-    }
-    Ok(())
-}
-
-/// A piece of work for one worker.
-struct Batch {
-    articles: Vec<Article>,
-    namespaces: Arc<Namespaces>,
-}
-
-/// Counts one dump; returns the hash of its bytes.
-fn count_dump(path: &Path, counts: &WordCounts, meter: &Meter, summary: &mut WordlistSummary) -> Result<String, Error> {
-    // Bounded: a reader that is ahead waits, so that memory holds a few batches and not the dump.
-    let (sender, receiver) = sync_channel(2 * rayon::current_num_threads());
-    std::thread::scope(|scope| {
-        let reader = scope.spawn(move || read_dump(path, &sender, meter));
-        receiver.into_iter().par_bridge().for_each(|batch: Batch| counts.add(&tally(&batch)));
-        let dump = reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-        let read = dump.counts();
-        summary.pages += read.pages;
-        summary.articles += read.articles;
-        summary.shortened += read.shortened;
-        Ok(dump.hash().to_hex().to_string())
-    })
-}
-
-/// Reads a dump to its end and sends its articles in batches.
-fn read_dump(path: &Path, sender: &SyncSender<Batch>, meter: &Meter) -> Result<Dump, Error> {
-    let begun = meter.done();
-    let mut dump = Dump::open(path)?;
-    let mut namespaces = None;
-    let (mut articles, mut bytes) = (Vec::new(), 0);
-    while let Some(article) = dump.next() {
-        let article = article?;
-        bytes += article.text.len();
-        articles.push(article);
-        if bytes >= BATCH_BYTES {
-            let namespaces = namespaces.get_or_insert_with(|| Arc::new(dump.namespaces().clone())).clone();
-            // Nobody listens any more only when a worker has panicked, which the join after this will tell.
-            let _ = sender.send(Batch { articles: std::mem::take(&mut articles), namespaces });
-            bytes = 0;
-            meter.set(begun + dump.position());
-            meter.say(format!("{} articles", dump.counts().articles));
-        }
-    }
-    let _ = sender.send(Batch { articles, namespaces: Arc::new(dump.namespaces().clone()) });
-    meter.set(begun + dump.position());
-    Ok(dump)
-}
-
-/// The words of a batch: numbered, and how often each occurs.
-fn tally(batch: &Batch) -> (Vocabulary, Vec<u64>) {
-    let mut vocabulary = Vocabulary::default();
-    let mut counts = Vec::new();
-    for article in &batch.articles {
-        words(&plain_text(&article.text, &batch.namespaces), |word| {
-            // A batch has far fewer than 2^32 words, so there is always a number.
-            if let Some(number) = vocabulary.number(word) {
-                counts.resize(vocabulary.len(), 0);
-                counts[number as usize] += 1;
-            }
-        });
-    }
-    (vocabulary, counts)
+    let DumpCounts { pages, articles, .. } = summary.dump;
+    format!("{articles} articles of {pages} pages have {} different words, none of them {} times", summary.distinct, options.min_count)
 }
 
 #[cfg(test)]

@@ -43,7 +43,19 @@ fn bad_dumps_are_named_and_leave_nothing() {
     web.dump(&dump).expect("written");
     let bytes = std::fs::read(&dump).expect("read");
     scratch.write("cut.xml.bz2", &bytes[..bytes.len() / 2]);
-    scratch.fails(&["wordlist", "--dump", "cut.xml.bz2"], 1, "cut.xml.bz2");
+    scratch.fails(&["wordlist", "--dump", "cut.xml.bz2"], 1, "cut.xml.bz2 at byte ");
+    scratch.fails(&["wordlist", "--dump", "cut.xml.bz2"], 1, "breaks off in stream 1");
+    scratch.write("views.csv", "title,views\ncat,9\n");
+    scratch.fails(&["wordlist", "--dump", arg(&dump), "--pageviews", "views.csv", "--project", "en"], 1, "line 1 of page views views.csv");
+    scratch.fails(&["wordlist", "--dump", arg(&dump), "--wordnet", "."], 1, "no synset is in its files");
+    scratch.fails(
+        &["wordlist", "--dump", "smallwiki@20260501", "--mirror", "http://127.0.0.1:9"],
+        1,
+        "cannot download http://127.0.0.1:9/smallwiki",
+    );
+    scratch.fails(&["wordlist", "--dump", "smallwiki", "--mirror", "ftp://127.0.0.1"], 2, "--mirror ftp://127.0.0.1");
+    scratch.fails(&["wordlist", "--dump", arg(&dump), "--match", "exact"], 2, "folded, metaclip1, metaclip2");
+    scratch.fails(&["wordlist", "--explain", "cat"], 1, "queries.parquet");
     scratch.fails(&["wordlist", "--dump", arg(&dump), "--min-count", "1000000000"], 1, "none of them 1000000000 times");
     assert!(!scratch.path("queries.parquet").exists());
 }

@@ -132,6 +132,10 @@ fn a_full_disk_is_named_and_leaves_nothing_half_written() {
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("queries.parquet"), "{said}");
     assert!(!scratch.path("queries.parquet").exists());
+    let (code, said) = on_a_full_disk(&scratch, 1, &[&wordlist[..], &["--memory", "1"]].concat());
+    assert_eq!(code, Some(1), "{said}");
+    let names: Vec<_> = std::fs::read_dir(scratch.path(".")).expect("listed").map(|entry| entry.expect("an entry").file_name()).collect();
+    assert!(!names.iter().any(|name| name.to_string_lossy().contains("queries")), "spilled counts are left: {names:?}");
 
     let classes: Vec<String> = web.plan().seen.iter().take(20).cloned().collect();
     web.write_test_set(&scratch.path("pictures"), &classes).expect("written");

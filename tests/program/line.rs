@@ -67,6 +67,10 @@ fn a_crawl_is_polite_done_once_and_questioned() {
     }
     // There are no runs and no shards here, and nothing is left to do.
     assert!(answered >= 17, "only {answered} questions have an answer");
+    let said = scratch.ok(&["sql", "--format", "csv", "-f", concat!(env!("CARGO_MANIFEST_DIR"), "/sql/inspect/queries_by_source.sql")]);
+    assert!(said.out.contains("\nnumber,100,0,0,0"), "{said}");
+    let said = scratch.ok(&["wordlist", "--explain", "Kept Word", "--out", "corpus/queries.parquet"]);
+    assert!(said.out.contains("\"kept word\" is not in the list"), "{said}");
     let status = scratch.ok(&["status"]);
     assert!(status.out.contains("pool") && status.out.contains("fetched"), "{status}");
 }
