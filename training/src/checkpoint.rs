@@ -131,7 +131,7 @@ impl State {
 /// # Errors
 /// `Checkpoint` when it is neither, `Shards` when the folder cannot be listed.
 pub fn find_checkpoint(path: &Path) -> Result<PathBuf, Error> {
-    if path.is_file() || path.join(MODEL_FILE).exists() {
+    if path.is_file() || path.join(MODEL_FILE).exists() || crate::infer::weights_in(path).is_some() {
         return Ok(path.to_path_buf());
     }
     let newest = whole(&path.join("checkpoints"))?.pop();

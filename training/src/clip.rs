@@ -6,7 +6,9 @@ use crate::small::SmallResnet;
 use crate::text::TextTower;
 use crate::vars::Vars;
 use crate::vit::{Vit, VitShape};
-use crate::{Error, ModelConfig, VisionConfig, init::Init};
+use crate::naming::{Naming, View};
+use crate::stored::Stored;
+use crate::{Error, ModelConfig, VisionConfig, infer, init::Init};
 use std::path::Path;
 use tch::{Device, Kind, Tensor};
 
@@ -14,6 +16,26 @@ use tch::{Device, Kind, Tensor};
 pub const MODEL_FILE: &str = "model.json";
 /// The file of a checkpoint that holds the weights.
 pub const WEIGHTS_FILE: &str = "model.safetensors";
+
+/// What to take otherwise than a file of weights says.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Choices {
+    /// Another side of the pictures in pixels: tables of positions are resized.
+    pub image_size: Option<i64>,
+    /// The activation, which shapes cannot say.
+    pub quick_gelu: Option<bool>,
+}
+
+/// How a file of weights was understood.
+#[derive(Clone, Debug)]
+pub struct Understood {
+    /// Whose names its tensors have.
+    pub naming: Naming,
+    /// Where the model's description comes from.
+    pub source: &'static str,
+    /// Types of its numbers.
+    pub kinds: Vec<String>,
+}
 
 /// A CLIP model on a device. Tensors are named as in OpenAI's and open_clip's files.
 pub struct Clip {
@@ -72,18 +94,37 @@ impl Clip {
         self.save(&folder.join(WEIGHTS_FILE))
     }
 
-    /// The model of a checkpoint: a folder with [`MODEL_FILE`] and [`WEIGHTS_FILE`], or a `.safetensors` file with
-    /// [`MODEL_FILE`] beside it.
+    /// The model of a file of weights or of the folder that holds it: diptych's own, OpenAI's `.pt` archives, and what
+    /// open_clip and Hugging Face's transformers write. What it is comes from the description beside the file or inside,
+    /// else from the shapes of its tensors.
     ///
     /// # Errors
     /// As [`Clip::load`] and [`ModelConfig::read`].
     pub fn open(checkpoint: &Path, device: Device) -> Result<Self, Error> {
-        let (folder, weights) = if checkpoint.is_dir() {
-            (checkpoint, checkpoint.join(WEIGHTS_FILE))
-        } else {
-            (checkpoint.parent().unwrap_or(Path::new("")), checkpoint.to_path_buf())
+        Self::open_as(checkpoint, device, &Choices::default()).map(|(model, _)| model)
+    }
+
+    /// [`Clip::open`] with some choices made otherwise than in the file, and how the file was understood.
+    ///
+    /// # Errors
+    /// As [`Clip::open`].
+    pub fn open_as(checkpoint: &Path, device: Device, choices: &Choices) -> Result<(Self, Understood), Error> {
+        let weights = match checkpoint.is_dir() {
+            true => infer::weights_in(checkpoint).unwrap_or_else(|| checkpoint.join(WEIGHTS_FILE)),
+            false => checkpoint.to_path_buf(),
         };
-        Self::load(&ModelConfig::read(&folder.join(MODEL_FILE))?, device, &weights)
+        let mut view = View::new(Stored::open(&weights)?);
+        let (mut config, source) = infer::describe(&view)?;
+        config.quick_gelu = choices.quick_gelu.unwrap_or(config.quick_gelu);
+        if let Some(pixels) = choices.image_size {
+            config = config.with_image_size(pixels)?;
+        }
+        let model = Self::build(&config, device, None)?;
+        crate::weights::fill(&mut view, &model.tensors(), choices.image_size.is_some())?;
+        let mut kinds: Vec<String> = view.stored.entries.values().map(|entry| format!("{:?}", entry.kind)).collect();
+        kinds.sort();
+        kinds.dedup();
+        Ok((model, Understood { naming: view.naming, source, kinds }))
     }
 
     pub(crate) fn build(config: &ModelConfig, device: Device, seed: Option<u64>) -> Result<Self, Error> {
@@ -93,8 +134,10 @@ impl Clip {
         // ln(1 / 0.07), as in the paper.
         let logit_scale = vars.parameter("logit_scale".to_string(), &[], Init::Constant((1.0f32 / 0.07).ln()));
         let image = match &config.vision {
-            &VisionConfig::Vit { image_size, layers, width, patch_size, head_width } => {
-                ImageTower::Vit(Vit::new(&mut vars, VitShape { image_size, layers, width, patch_size, head_width, embed_dim, quick_gelu }))
+            &VisionConfig::Vit { image_size, layers, width, patch_size, head_width, mlp_width } => {
+                let mlp_width = mlp_width.unwrap_or(4 * width);
+                let shape = VitShape { image_size, layers, width, patch_size, head_width, mlp_width, embed_dim, quick_gelu };
+                ImageTower::Vit(Vit::new(&mut vars, shape))
             }
             &VisionConfig::Resnet { image_size, layers, width } => {
                 ImageTower::Resnet(Resnet::new(&mut vars, image_size, layers, width, embed_dim))

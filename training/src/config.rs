@@ -36,6 +36,9 @@ pub enum VisionConfig {
         patch_size: i64,
         /// Channels of an attention head.
         head_width: i64,
+        /// Channels between the two layers of a block's perceptron; without it four times `width`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mlp_width: Option<i64>,
     },
     /// CLIP's modified ResNet: three-convolution stem, blur pooling in front of strides, attention pooling.
     Resnet {
@@ -86,6 +89,26 @@ const MODELS: &[(&str, &str)] = &[
     ("ViT-B-16", include_str!("../models/ViT-B-16.json")),
     ("ViT-L-14", include_str!("../models/ViT-L-14.json")),
     ("ViT-L-14-336", include_str!("../models/ViT-L-14-336.json")),
+    ("ViT-S-32-alt", include_str!("../models/ViT-S-32-alt.json")),
+    ("ViT-S-32", include_str!("../models/ViT-S-32.json")),
+    ("ViT-S-16-alt", include_str!("../models/ViT-S-16-alt.json")),
+    ("ViT-S-16", include_str!("../models/ViT-S-16.json")),
+    ("ViT-M-32-alt", include_str!("../models/ViT-M-32-alt.json")),
+    ("ViT-M-32", include_str!("../models/ViT-M-32.json")),
+    ("ViT-M-16", include_str!("../models/ViT-M-16.json")),
+    ("ViT-B-32-256", include_str!("../models/ViT-B-32-256.json")),
+    ("ViT-B-32-plus-256", include_str!("../models/ViT-B-32-plus-256.json")),
+    ("ViT-B-16-plus-240", include_str!("../models/ViT-B-16-plus-240.json")),
+    ("ViT-B-16-plus", include_str!("../models/ViT-B-16-plus.json")),
+    ("ViT-L-14-280", include_str!("../models/ViT-L-14-280.json")),
+    ("ViT-L-16", include_str!("../models/ViT-L-16.json")),
+    ("ViT-L-16-320", include_str!("../models/ViT-L-16-320.json")),
+    ("ViT-H-14", include_str!("../models/ViT-H-14.json")),
+    ("ViT-H-16", include_str!("../models/ViT-H-16.json")),
+    ("ViT-H-14-378", include_str!("../models/ViT-H-14-378.json")),
+    ("ViT-g-14", include_str!("../models/ViT-g-14.json")),
+    ("ViT-bigG-14", include_str!("../models/ViT-bigG-14.json")),
+    ("ViT-e-14", include_str!("../models/ViT-e-14.json")),
 ];
 
 impl VisionConfig {
@@ -132,7 +155,7 @@ impl ModelConfig {
         Self::parse(&path.display().to_string(), &text)
     }
 
-    fn parse(name: &str, text: &[u8]) -> Result<Self, Error> {
+    pub(crate) fn parse(name: &str, text: &[u8]) -> Result<Self, Error> {
         let config: ModelConfig =
             serde_json::from_slice(text).map_err(|error| Error::Model { name: name.to_string(), why: error.to_string() })?;
         config.check()?;
@@ -164,7 +187,8 @@ impl ModelConfig {
         rule((1..=8192).contains(&self.embed_dim), "embed_dim must be 1 to 8192")?;
         rule((8..=2048).contains(&self.vision.image_size()), "image_size must be 8 to 2048")?;
         match &self.vision {
-            VisionConfig::Vit { image_size, layers, width, patch_size, head_width } => {
+            VisionConfig::Vit { image_size, layers, width, patch_size, head_width, mlp_width } => {
+                rule(mlp_width.is_none_or(|inner| (1..=1 << 16).contains(&inner)), "vision mlp_width must be 1 to 65,536")?;
                 rule((1..=128).contains(layers), "vision layers must be 1 to 128")?;
                 rule((1..=8192).contains(width), "vision width must be 1 to 8192")?;
                 rule(*patch_size >= 1 && image_size % patch_size == 0, "image_size must be a multiple of patch_size")?;

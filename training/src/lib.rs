@@ -7,6 +7,7 @@
 //!   ([`find_checkpoint`] finds one again), [`Metrics`] and TensorBoard events;
 //! - evaluation: [`zero_shot`], with [`Templates`] that turn class names into texts.
 
+mod archive;
 mod augment;
 mod checkpoint;
 mod clean;
@@ -16,16 +17,20 @@ mod device;
 mod draws;
 mod error;
 mod events;
+mod export;
 #[cfg(test)]
 mod fixture;
+mod infer;
 mod init;
 mod layers;
 mod loader;
 mod loss;
 mod metrics;
+mod naming;
 mod optimiser;
 mod options;
 mod order;
+mod pickle;
 mod pictures;
 mod preprocess;
 mod resnet;
@@ -34,6 +39,7 @@ mod samples;
 mod scaling;
 mod schedule;
 mod small;
+mod stored;
 mod templates;
 mod text;
 mod tokenizer;
@@ -46,14 +52,16 @@ mod zeroshot;
 
 pub use augment::Augment;
 pub use checkpoint::{Checkpoints, State, find_checkpoint};
-pub use clip::{Clip, MODEL_FILE, WEIGHTS_FILE};
+pub use clip::{Choices, Clip, MODEL_FILE, Understood, WEIGHTS_FILE};
 pub use config::{ModelConfig, TextConfig, VisionConfig};
 pub use device::{Chosen, DeviceChoice, set_threads};
 pub use error::Error;
+pub use export::{Layout, export};
 pub use layers::Precision;
 pub use loader::{Batch, Damaged, Loader, LoaderOptions, Position};
 pub use loss::{SameCaption, contrastive};
 pub use metrics::Metrics;
+pub use naming::Naming;
 pub use optimiser::{AdamW, AdamWSettings};
 pub use options::{CheckpointEvery, TrainOptions};
 pub use preprocess::{Crop, MEAN, STD, evaluation_view, normalise_into, resize_crop};

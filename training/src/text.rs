@@ -18,7 +18,7 @@ pub(crate) struct TextTower {
 impl TextTower {
     pub fn new(vars: &mut Vars, config: &TextConfig, embed_dim: i64, quick_gelu: bool) -> Self {
         let TextConfig { context_length, vocab_size, width, heads, layers } = *config;
-        let blocks = BlockShape { width, heads, layers, quick_gelu, causal: true, init: BlockInit::Scaled };
+        let blocks = BlockShape { width, mlp_width: 4 * width, heads, layers, quick_gelu, causal: true, init: BlockInit::Scaled };
         TextTower {
             positional_embedding: vars.parameter("positional_embedding".to_string(), &[context_length, width], Init::Normal(0.01)),
             text_projection: vars.parameter("text_projection".to_string(), &[width, embed_dim], Init::normal_over(width)),

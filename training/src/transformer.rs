@@ -18,6 +18,8 @@ pub(crate) enum BlockInit {
 #[derive(Clone, Copy)]
 pub(crate) struct BlockShape {
     pub width: i64,
+    /// Channels inside the perceptron.
+    pub mlp_width: i64,
     pub heads: i64,
     pub layers: usize,
     pub quick_gelu: bool,
@@ -51,7 +53,7 @@ struct Block {
 
 impl Block {
     fn new(vars: &mut Vars, path: &str, shape: BlockShape) -> Self {
-        let width = shape.width;
+        let BlockShape { width, mlp_width, .. } = shape;
         let zero = Init::Constant(0.0);
         let (in_proj, out_proj, c_fc, c_proj) = match shape.init {
             BlockInit::Scaled => {
@@ -60,7 +62,7 @@ impl Block {
             }
             // Xavier-uniform over the three projections taken as one matrix [3 width, width].
             BlockInit::Default => {
-                (Init::Uniform((6.0 / (4 * width) as f64).sqrt()), Init::fan_in(width), Init::fan_in(width), Init::fan_in(4 * width))
+                (Init::Uniform((6.0 / (4 * width) as f64).sqrt()), Init::fan_in(width), Init::fan_in(width), Init::fan_in(mlp_width))
             }
         };
         let ln_1 = LayerNorm::new(vars, &format!("{path}.ln_1"), width);
@@ -72,8 +74,8 @@ impl Block {
             in_proj: Linear::of(in_weight, Some(in_bias)),
             out_proj: Linear::new(vars, &format!("{path}.attn.out_proj"), width, width, out_proj, zero),
             ln_2: LayerNorm::new(vars, &format!("{path}.ln_2"), width),
-            c_fc: Linear::new(vars, &format!("{path}.mlp.c_fc"), width, 4 * width, c_fc, Init::fan_in(width)),
-            c_proj: Linear::new(vars, &format!("{path}.mlp.c_proj"), 4 * width, width, c_proj, Init::fan_in(4 * width)),
+            c_fc: Linear::new(vars, &format!("{path}.mlp.c_fc"), width, mlp_width, c_fc, Init::fan_in(width)),
+            c_proj: Linear::new(vars, &format!("{path}.mlp.c_proj"), mlp_width, width, c_proj, Init::fan_in(mlp_width)),
         }
     }
 

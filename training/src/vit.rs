@@ -14,6 +14,7 @@ pub(crate) struct VitShape {
     pub width: i64,
     pub patch_size: i64,
     pub head_width: i64,
+    pub mlp_width: i64,
     pub embed_dim: i64,
     pub quick_gelu: bool,
 }
@@ -30,10 +31,10 @@ pub(crate) struct Vit {
 
 impl Vit {
     pub fn new(vars: &mut Vars, shape: VitShape) -> Self {
-        let VitShape { image_size, layers, width, patch_size, head_width, embed_dim, quick_gelu } = shape;
+        let VitShape { image_size, layers, width, patch_size, head_width, mlp_width, embed_dim, quick_gelu } = shape;
         let grid = image_size / patch_size;
         let over_width = Init::normal_over(width);
-        let blocks = BlockShape { width, heads: width / head_width, layers, quick_gelu, causal: false, init: BlockInit::Default };
+        let blocks = BlockShape { width, mlp_width, heads: width / head_width, layers, quick_gelu, causal: false, init: BlockInit::Default };
         Vit {
             class_embedding: vars.parameter("visual.class_embedding".to_string(), &[width], over_width),
             positional_embedding: vars.parameter("visual.positional_embedding".to_string(), &[grid * grid + 1, width], over_width),

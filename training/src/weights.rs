@@ -1,38 +1,27 @@
-//! Files of weights: safetensors with OpenAI's names. Nothing half-written, nothing half-read.
+//! Files of weights: written as safetensors, read into a model under its own names. Nothing half-written, nothing half-read.
 //!
 //! Tensors go to and from the disk one at a time, so that the largest model needs no second copy of itself in memory.
 
 use crate::Error;
-use safetensors::tensor::{Dtype, Metadata, TensorInfo};
+use crate::naming::View;
+use crate::stored::{Stored, TYPES, bad};
+use safetensors::tensor::{Metadata, TensorInfo};
 use shards::AtomicFile;
-use std::collections::HashSet;
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::Path;
 use tch::{Device, Kind, Tensor};
-
-/// Longest header accepted, in bytes: the limit of the format's own library.
-const MAX_HEADER: u64 = 100_000_000;
-
-/// Whole numbers that OpenAI's files hold beside the weights.
-const NOT_WEIGHTS: [&str; 3] = ["input_resolution", "context_length", "vocab_size"];
-
-/// The types that weights come in, as libtorch and as the format name them.
-const TYPES: [(Kind, Dtype); 7] = [
-    (Kind::Double, Dtype::F64),
-    (Kind::Float, Dtype::F32),
-    (Kind::BFloat16, Dtype::BF16),
-    (Kind::Half, Dtype::F16),
-    (Kind::Int64, Dtype::I64),
-    (Kind::Int, Dtype::I32),
-    (Kind::Uint8, Dtype::U8),
-];
 
 /// Writes `tensors` to `path`, which appears whole or not at all. Equal tensors give equal bytes.
 ///
 /// # Errors
 /// `Weights` for a type that the format lacks, `Shards` when the file cannot be written.
 pub(crate) fn save(path: &Path, tensors: &[(String, Tensor)]) -> Result<(), Error> {
+    save_with(path, tensors, &[])
+}
+
+/// [`save`] with notes in the file's header.
+pub(crate) fn save_with(path: &Path, tensors: &[(String, Tensor)], notes: &[(&str, &str)]) -> Result<(), Error> {
     // Wide types first, which keeps every tensor aligned.
     let mut order: Vec<&(String, Tensor)> = tensors.iter().collect();
     order.sort_by_key(|(_, tensor)| std::cmp::Reverse(tensor.kind().elt_size_in_bytes()));
@@ -48,6 +37,11 @@ pub(crate) fn save(path: &Path, tensors: &[(String, Tensor)]) -> Result<(), Erro
     }
     let metadata = Metadata::new(None, infos).map_err(|error| bad(path, error))?;
     let mut header = serde_json::to_vec(&metadata).map_err(|error| bad(path, error))?;
+    if !notes.is_empty() {
+        // The format's library keeps notes in a hash map, whose order changes from run to run.
+        let notes = serde_json::to_string(&notes.iter().copied().collect::<BTreeMap<_, _>>()).map_err(|error| bad(path, error))?;
+        header.splice(1..1, format!("\"__metadata__\":{notes},").into_bytes());
+    }
     header.resize(header.len().next_multiple_of(8), b' ');
     let mut file = AtomicFile::create(path)?;
     let io = || shards::Error::io("write", path);
@@ -62,11 +56,12 @@ pub(crate) fn save(path: &Path, tensors: &[(String, Tensor)]) -> Result<(), Erro
     Ok(file.commit()?)
 }
 
-/// Reads all tensors of a file to the CPU, in the order of their data.
+/// Reads all tensors of a file to the CPU, in the order of their names.
 #[cfg(test)]
 pub(crate) fn load(path: &Path) -> Result<Vec<(String, Tensor)>, Error> {
-    let mut reader = Reader::open(path)?;
-    reader.metadata.offset_keys().into_iter().map(|name| reader.tensor(&name).map(|tensor| (name, tensor))).collect()
+    let mut stored = Stored::open(path)?;
+    let names: Vec<String> = stored.entries.keys().cloned().collect();
+    names.into_iter().map(|name| stored.tensor(&name).map(|tensor| (name, tensor))).collect()
 }
 
 /// Fills `tensors` from a file. Floating types are converted; shapes must agree, except that a single number may have any
@@ -75,85 +70,66 @@ pub(crate) fn load(path: &Path) -> Result<Vec<(String, Tensor)>, Error> {
 /// # Errors
 /// `Weights` for a file that is cut off or otherwise damaged, `Shards` when it cannot be read; `Tensor` for one that is missing, unknown or of another shape. `tensors` may be partly filled then.
 pub(crate) fn load_into(path: &Path, tensors: &[(String, Tensor)]) -> Result<(), Error> {
-    let mut reader = Reader::open(path)?;
-    let mut unknown: HashSet<String> = reader.metadata.offset_keys().into_iter().collect();
-    unknown.retain(|name| !NOT_WEIGHTS.contains(&name.as_str()));
+    fill(&mut View::new(Stored::open(path)?), tensors, false)
+}
+
+/// [`load_into`] from an open file. With `resize`, tables of positions of the image tower may be for another picture size.
+pub(crate) fn fill(view: &mut View, tensors: &[(String, Tensor)], resize: bool) -> Result<(), Error> {
+    let path = view.stored.path.clone();
     for (name, tensor) in tensors {
         let expected = format!("{:?} {:?}", tensor.kind(), tensor.size());
-        let differs = |found: String| Error::Tensor { path: path.to_path_buf(), name: name.clone(), expected: expected.clone(), found };
+        let differs = |found: String| Error::Tensor { path: path.clone(), name: name.clone(), expected: expected.clone(), found };
         let mut tensor = tensor.shallow_clone();
-        if !unknown.remove(name) {
+        let Some(entry) = view.entry(name) else {
             // Old files lack batch norm's counter, which nothing computes with.
             if name.ends_with("num_batches_tracked") {
                 let _ = tch::no_grad(|| tensor.zero_());
                 continue;
             }
             return Err(differs("nothing".to_string()));
+        };
+        let floats = |kind: Kind| matches!(kind, Kind::Double | Kind::Float | Kind::Half | Kind::BFloat16);
+        let same_kind = entry.kind == tensor.kind() || (floats(entry.kind) && floats(tensor.kind()));
+        let numbers: i64 = entry.shape.iter().product();
+        let same_shape = entry.shape == tensor.size() || (numbers == 1 && tensor.numel() == 1);
+        let resized = resize && name.starts_with("visual.") && name.ends_with("positional_embedding") && fits(&entry.shape, &tensor.size());
+        if !same_kind || !(same_shape || resized) {
+            return Err(differs(format!("{:?} {:?}", entry.kind, entry.shape)));
         }
-        let found = reader.tensor(name)?;
-        let same_kind = found.kind() == tensor.kind() || (found.is_floating_point() && tensor.is_floating_point());
-        let same_shape = found.size() == tensor.size() || (found.numel() == 1 && tensor.numel() == 1);
-        if !same_kind || !same_shape {
-            return Err(differs(format!("{:?} {:?}", found.kind(), found.size())));
-        }
-        tch::no_grad(|| tensor.f_copy_(&found.view(tensor.size().as_slice()))).map_err(Error::torch("copy a tensor to its device"))?;
+        let found = view.tensor(name)?;
+        let found = if same_shape { found.view(tensor.size().as_slice()) } else { resize_positions(&found, tensor.size()[0]) };
+        tch::no_grad(|| tensor.f_copy_(&found)).map_err(Error::torch("copy a tensor to its device"))?;
     }
-    match unknown.into_iter().min() {
+    match view.unknown(tensors.iter().map(|(name, _)| name.as_str())) {
         None => Ok(()),
         Some(name) => {
-            let found = reader.metadata.info(&name).map(|info| format!("{:?} {:?}", info.dtype, info.shape)).unwrap_or_default();
-            Err(Error::Tensor { path: path.to_path_buf(), name, expected: "nothing".to_string(), found })
+            let found = view.stored.entries.get(&name).map(|entry| format!("{:?} {:?}", entry.kind, entry.shape)).unwrap_or_default();
+            Err(Error::Tensor { path, name, expected: "nothing".to_string(), found })
         }
     }
 }
 
-/// An open file whose header has been found to agree with its length.
-struct Reader<'a> {
-    path: &'a Path,
-    file: File,
-    metadata: Metadata,
-    data: u64,
+/// Side of the square that `rows` less one make.
+fn grid(rows: i64) -> Option<i64> {
+    let side = ((rows - 1).max(0) as f64).sqrt().round() as i64;
+    (side > 0 && side * side == rows - 1).then_some(side)
 }
 
-impl<'a> Reader<'a> {
-    fn open(path: &'a Path) -> Result<Self, Error> {
-        let io = || shards::Error::io("read", path);
-        let mut file = File::open(path).map_err(shards::Error::io("open", path))?;
-        let length = file.metadata().map_err(io())?.len();
-        if length < 8 {
-            return Err(bad(path, "the file ends within its header"));
-        }
-        let mut size = [0; 8];
-        file.read_exact(&mut size).map_err(io())?;
-        let size = u64::from_le_bytes(size);
-        if size > MAX_HEADER || size > length - 8 {
-            return Err(bad(path, format!("a header of {size} bytes is announced in a file of {length}")));
-        }
-        let mut header = vec![0; size as usize];
-        file.read_exact(&mut header).map_err(io())?;
-        let metadata: Metadata = serde_json::from_slice(&header).map_err(|error| bad(path, format!("header: {error}")))?;
-        let announced = metadata.data_len() as u64;
-        if announced != length - 8 - size {
-            return Err(bad(path, format!("{announced} bytes of tensors are announced, {} are there", length - 8 - size)));
-        }
-        Ok(Reader { path, file, metadata, data: 8 + size })
-    }
-
-    fn tensor(&mut self, name: &str) -> Result<Tensor, Error> {
-        let info = self.metadata.info(name).ok_or_else(|| bad(self.path, format!("no tensor {name}")))?;
-        let kind = TYPES.iter().find(|(_, dtype)| *dtype == info.dtype).map(|(kind, _)| *kind);
-        let kind = kind.ok_or_else(|| bad(self.path, format!("tensor {name} is of type {:?}", info.dtype)))?;
-        let shape: Vec<i64> = info.shape.iter().map(|&side| side as i64).collect();
-        let (start, end) = info.data_offsets;
-        let mut bytes = vec![0; end - start];
-        let read = self.file.seek(SeekFrom::Start(self.data + start as u64)).and_then(|_| self.file.read_exact(&mut bytes));
-        read.map_err(shards::Error::io("read", self.path))?;
-        Tensor::f_from_data_size(&bytes, &shape, kind).map_err(|error| bad(self.path, format!("tensor {name}: {error}")))
-    }
+/// Whether one table of positions can be resized to the other: squares of rows of the same width.
+fn fits(found: &[i64], wanted: &[i64]) -> bool {
+    matches!((found, wanted), ([a, width], [b, same]) if width == same && grid(*a).is_some() && grid(*b).is_some())
 }
 
-fn bad(path: &Path, why: impl ToString) -> Error {
-    Error::Weights { path: path.to_path_buf(), why: why.to_string() }
+/// A table of positions [1 + n * n, width] for another number of `rows`: the first row stays, the square is interpolated
+/// as a picture, bicubic with antialiasing, as open_clip does it.
+fn resize_positions(table: &Tensor, rows: i64) -> Tensor {
+    let (from, to) = (grid(table.size()[0]).unwrap_or(1), grid(rows).unwrap_or(1));
+    let table = table.to_kind(Kind::Float);
+    let width = table.size()[1];
+    let picture = table.narrow(0, 1, from * from).view([1, from, from, width]).permute([0, 3, 1, 2]);
+    let picture = picture.internal_upsample_bicubic2d_aa([to, to], false, None, None);
+    let square = picture.permute([0, 2, 3, 1]).reshape([to * to, width]);
+    Tensor::cat(&[table.narrow(0, 0, 1), square], 0)
 }
 
 #[cfg(test)]
@@ -175,7 +151,8 @@ mod tests {
         let (path, again) = (dir.path().join("a.safetensors"), dir.path().join("b.safetensors"));
         save(&path, &sample()).expect("saved");
         let loaded = load(&path).expect("loaded");
-        save(&again, &loaded).expect("saved");
+        let found = |name: &str| loaded.iter().find(|(other, _)| other == name).expect("there").1.shallow_clone();
+        save(&again, &sample().into_iter().map(|(name, _)| (name.clone(), found(&name))).collect::<Vec<_>>()).expect("saved");
         assert_eq!(std::fs::read(&path).expect("read"), std::fs::read(&again).expect("read"));
         assert_eq!(loaded.len(), 4);
         for (name, expected) in sample() {
