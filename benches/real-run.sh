@@ -65,7 +65,7 @@ stage eval "$diptych" eval zero-shot --checkpoint "$out/runs/cifar" --manifest "
     select c.class, c.seen, p.fetched, s.selected from
       (select split_part(image_url, '/', 5) as class, count(*) as seen from candidates where image_url like '%/cifar/%' group by class) c
       join (select split_part(url, '/', 5) as class, count(*) as fetched from pairs where url like '%/cifar/%' group by class) p on c.class = p.class
-      join (select split_part(image_url, '/', 5) as class, count(*) as selected from selection where image_url like '%/cifar/%' group by class) s
+      join (select split_part(image_url, '/', 5) as class, count(*) as selected from samples where image_url like '%/cifar/%' group by class) s
         on c.class = s.class
     order by c.class"
   echo "reasons:"

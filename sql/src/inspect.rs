@@ -27,7 +27,7 @@ macro_rules! inspections {
 }
 
 /// All questions, by name.
-pub static INSPECTIONS: [Inspection; 29] = inspections![
+pub static INSPECTIONS: [Inspection; 32] = inspections![
     "aspect_ratios",
     "caption_search",
     "captions_by_length",
@@ -48,6 +48,9 @@ pub static INSPECTIONS: [Inspection; 29] = inspections![
     "outcomes_over_time",
     "pair_history",
     "pairs_per_query",
+    "queries_by_source",
+    "queries_cut",
+    "queries_rarest",
     "queries_without_pairs",
     "refusals_by_host",
     "refusals_by_reason",
@@ -145,8 +148,11 @@ mod tests {
     #[test]
     fn answers_are_right() {
         let corpus = corpus();
-        let expected: [(&str, &[&str]); 23] = [
+        let expected: [(&str, &[&str]); 26] = [
             ("pairs_per_query", &["red circle,word,2", "a blue, square,added,1"]),
+            ("queries_by_source", &["word,2,0,0,1", "added,1,0,0,0"]),
+            ("queries_cut", &["yellow,word,limit,90,,"]),
+            ("queries_rarest", &["0,red circle,word,100,,", "1,\"a blue, square\",added,100,,", "2,zebra,word,100,,"]),
             ("queries_without_pairs", &["2,zebra,0"]),
             ("most_capped_queries", &["red circle,4,2,1"]),
             ("refusals_by_reason", &["first,kept,2,0.6667", "first,near-duplicate,1,0.3333"]),
