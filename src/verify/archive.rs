@@ -1,7 +1,7 @@
 //! A tar against the rows that say what lies in it: every header, every length, every byte.
 
 use super::findings::{Findings, words};
-use shards::{Extent, ImageId, TarReader, member_sum, read_extent};
+use shards::{ERASED, Extent, ImageId, TarReader, member_sum, read_extent};
 use std::collections::HashMap;
 use std::fs::File;
 use std::path::Path;
@@ -81,7 +81,7 @@ pub(super) fn check(findings: &mut Findings, path: &Path, claims: &[Claim], ours
         }
         match waiting.remove(&member.extent.offset) {
             Some((at, part, length)) => agree(findings, path, &claims[at], (part, length), (&member.name, &bytes), ours, advice),
-            None if ours && !bytes.is_empty() => extra.push(place),
+            None if ours && !bytes.is_empty() && member.name != ERASED => extra.push(place),
             None => {}
         }
     }
