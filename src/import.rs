@@ -22,7 +22,8 @@ const DONE: &str = "done";
 /// Usage for an unknown kind or flags that do not fit it; otherwise what reading or writing met.
 pub fn run(flags: &cli::Import) -> Result<(), Failure> {
     let kinds = IMPORT_KINDS.iter().filter_map(|kind| kind.split_once(':'));
-    let is_known = kinds.clone().any(|(kind, _)| flags.from.split_once(':').is_some_and(|(given, place)| given == kind && !place.is_empty()));
+    let is_known =
+        kinds.clone().any(|(kind, _)| flags.from.split_once(':').is_some_and(|(given, place)| given == kind && !place.is_empty()));
     if !is_known {
         return Err(Failure::Usage(format!("{:?} is none of {}", flags.from, IMPORT_KINDS.join(", "))));
     }
@@ -61,7 +62,8 @@ fn to_pool(flags: &cli::Import, corpus: &Path, options: &ImportOptions) -> Resul
     let subset = flags.subset.as_ref().map_or(Ok(String::new()), |file| Ok::<_, Failure>(format!("?subset={}", hash_file(file)?)))?;
     let (source, state) = catalogue.source(kind, &format!("{}{subset}", Path::new(place).canonicalize()?.display()))?;
     if state == "new" {
-        let jobs: Vec<NewJob> = sources.iter().map(|from| NewJob { kind: JobKind::Fetch, payload: from.tar.display().to_string() }).collect();
+        let jobs: Vec<NewJob> =
+            sources.iter().map(|from| NewJob { kind: JobKind::Fetch, payload: from.tar.display().to_string() }).collect();
         catalogue.add_jobs(source, &jobs, READING)?;
     }
     catalogue.reopen()?;
@@ -78,12 +80,8 @@ fn to_pool(flags: &cli::Import, corpus: &Path, options: &ImportOptions) -> Resul
         let from: PoolSource = from.ok_or_else(|| Failure::Usage(format!("{} is no longer there", job.payload)))?;
         meter.say(job.payload.clone());
         let segment = import.write(&from, job.id)?;
-        let commit = Commit {
-            segment: Some(segment.totals.clone()),
-            counters: segment.counters,
-            outcomes: segment.outcomes,
-            ..Commit::default()
-        };
+        let commit =
+            Commit { segment: Some(segment.totals.clone()), counters: segment.counters, outcomes: segment.outcomes, ..Commit::default() };
         catalogue.commit(&job, &commit)?;
         meter.add(segment.totals.candidates);
         totals.candidates += segment.totals.candidates;

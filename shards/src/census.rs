@@ -53,9 +53,14 @@ impl Census {
             text.push('\n');
         };
         table(&mut text, "split", &mut self.splits.iter().map(|(name, n)| (name.clone(), *n)));
-        table(&mut text, "script of the caption (languages are not told apart)", &mut self.scripts.iter().map(|(name, n)| (name.to_string(), *n)));
+        table(
+            &mut text,
+            "script of the caption (languages are not told apart)",
+            &mut self.scripts.iter().map(|(name, n)| (name.to_string(), *n)),
+        );
         if with_hosts && self.hosts.keys().any(|host| !host.is_empty()) {
-            let mut hosts: Vec<(&String, u64)> = self.hosts.iter().filter(|(host, _)| !host.is_empty()).map(|(host, n)| (host, *n)).collect();
+            let mut hosts: Vec<(&String, u64)> =
+                self.hosts.iter().filter(|(host, _)| !host.is_empty()).map(|(host, n)| (host, *n)).collect();
             hosts.sort_by_key(|(host, n)| (std::cmp::Reverse(*n), *host));
             let rest = hosts.iter().skip(TOP_HOSTS).map(|(_, n)| n).sum::<u64>() + self.other_hosts;
             let rest = (rest > 0).then(|| ("all others".to_string(), rest));

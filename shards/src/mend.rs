@@ -5,7 +5,8 @@
 use crate::pack::sniff;
 use crate::tar::{BLOCK, header, member_sum};
 use crate::{
-    Candidate, Error, Extent, ImageId, Limits, Measures, PairId, PoolRow, Sample, TableWriter, TarReader, decode, erase, member_at, read_extent,
+    Candidate, Error, Extent, ImageId, Limits, Measures, PairId, PoolRow, Sample, TableWriter, TarReader, decode, erase, member_at,
+    read_extent,
 };
 use serde_json::Value;
 use std::collections::HashMap;
@@ -54,7 +55,8 @@ pub fn mend(path: &Path, members: &[Expected]) -> Result<Mended, Error> {
             State::Whole => {}
             State::Lost(why) => done.lost.push(format!("{}: {why}", expected.key)),
             State::Mendable { name, data } => {
-                file.write_all_at(&header(&name, expected.extent.length, member_sum(&data)), expected.extent.offset - BLOCK).map_err(io())?;
+                file.write_all_at(&header(&name, expected.extent.length, member_sum(&data)), expected.extent.offset - BLOCK)
+                    .map_err(io())?;
                 if expected.data.is_some() {
                     file.write_all_at(&data, expected.extent.offset).map_err(io())?;
                 }
@@ -159,7 +161,8 @@ fn samples(path: &Path, mut take: impl FnMut(&File, Members, Value) -> Result<()
 /// `Tar` when an archive is damaged, `Unusable` when there is none, `Io` and `Table` for what cannot be read or written.
 pub fn rebuild_manifest(folder: &Path) -> Result<u64, Error> {
     let entries = std::fs::read_dir(folder).map_err(Error::io("list", folder))?;
-    let mut tars: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|end| end == "tar")).collect();
+    let mut tars: Vec<PathBuf> =
+        entries.flatten().map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|end| end == "tar")).collect();
     tars.sort();
     if tars.is_empty() {
         return Err(Error::Unusable { path: folder.to_path_buf(), why: "there is no tar in it".to_string() });

@@ -48,7 +48,16 @@ impl Packer {
     pub(crate) fn create(folder: &Path, limits: ShardLimits) -> Result<Self, Error> {
         limits.check()?;
         let manifest = TableWriter::create(&folder.join("manifest.parquet"), &[])?;
-        Ok(Packer { folder: folder.to_path_buf(), limits, tar: None, row: 0, sizes: BTreeMap::new(), sums: BTreeMap::new(), address: None, manifest })
+        Ok(Packer {
+            folder: folder.to_path_buf(),
+            limits,
+            tar: None,
+            row: 0,
+            sizes: BTreeMap::new(),
+            sums: BTreeMap::new(),
+            address: None,
+            manifest,
+        })
     }
 
     /// Sends each full tar to this address, so that no more than one lies here.

@@ -245,7 +245,15 @@ mod tests {
         ] {
             assert!(removed.url(url).is_some(), "{url}");
         }
-        for url in ["http://b.example/", "http://xa.example/", "http://x.a.example/", "http://cc.example/", "", "data:a.example", "http://e/a.example"] {
+        for url in [
+            "http://b.example/",
+            "http://xa.example/",
+            "http://x.a.example/",
+            "http://cc.example/",
+            "",
+            "data:a.example",
+            "http://e/a.example",
+        ] {
             assert!(removed.url(url).is_none(), "{url}");
         }
         assert_eq!(removed.url("http://x.c.example/"), Some("host *.c.example"));

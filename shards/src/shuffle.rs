@@ -128,7 +128,8 @@ fn waiting_room(address: &Path) -> PathBuf {
 /// Sends what is in `folder`, the manifest last: shards without one are not there yet.
 fn send_all(folder: &Path, address: &Path) -> Result<(), Error> {
     let entries = std::fs::read_dir(folder).map_err(Error::io("list", folder))?;
-    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>().map_err(Error::io("list", folder))?;
+    let mut paths: Vec<PathBuf> =
+        entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>().map_err(Error::io("list", folder))?;
     paths.sort_by_key(|path| (path.ends_with("manifest.parquet"), path.clone()));
     paths.iter().try_for_each(|path| store::send(path, &address.join(path.file_name().unwrap_or_default())))
 }

@@ -1,10 +1,10 @@
 //! Shuffling small sets: nothing is lost, the order is seeded, splits keep groups whole, damage is named.
 
 use super::*;
-use std::fs::File;
 use crate::{ImageId, PairId, TarReader, TarWriter, encode_jpeg};
 use image::{Rgb, RgbImage};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
 
 /// A manifest of `n` samples in two tars; two samples in a row share a group.
 fn source(dir: &Path, n: u32) -> PathBuf {

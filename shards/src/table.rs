@@ -379,7 +379,13 @@ impl<R: Row> TableReader<R> {
         let mut columns: Vec<String> =
             R::frame(&[]).map_err(Error::table("lay out", path))?.get_column_names().iter().map(|name| name.to_string()).collect();
         if !removed.is_empty() {
-            columns.extend(Removed::COLUMNS.iter().filter(|name| !columns.iter().any(|known| known == *name)).map(ToString::to_string).collect::<Vec<_>>());
+            columns.extend(
+                Removed::COLUMNS
+                    .iter()
+                    .filter(|name| !columns.iter().any(|known| known == *name))
+                    .map(ToString::to_string)
+                    .collect::<Vec<_>>(),
+            );
         }
         columns.retain(|name| metadata.schema().columns().iter().any(|column| column.path_in_schema[0] == *name.as_str()));
         let read = move |start, rows| {

@@ -5,7 +5,9 @@
 
 use crate::pack::SUMS;
 use crate::removed::Removed;
-use crate::{Error, Extent, Meta, PairId, Reason, Removal, Row, Sample, TableReader, TableWriter, erase, hash_file, store, write_atomic, write_json};
+use crate::{
+    Error, Extent, Meta, PairId, Reason, Removal, Row, Sample, TableReader, TableWriter, erase, hash_file, store, write_atomic, write_json,
+};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
 

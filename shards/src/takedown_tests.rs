@@ -63,7 +63,11 @@ fn everything_of_it_goes_and_the_rest_stays_where_it_was() {
     ask(&out, "pair", &pair.to_string());
     ask(&out, "image", &image.to_string());
     let because = ask(&out, "url", &url_name(&url));
-    assert_eq!(TableReader::<Sample>::read_all(&out.join("manifest.parquet")).expect("read").len(), 6, "obeyed before anything is rewritten");
+    assert_eq!(
+        TableReader::<Sample>::read_all(&out.join("manifest.parquet")).expect("read").len(),
+        6,
+        "obeyed before anything is rewritten"
+    );
 
     let done = take_down(&out, &out, true, 7).expect("taken down");
     assert_eq!((done.samples, done.missed.len()), (6, 0));
@@ -108,7 +112,8 @@ fn done_again_or_killed_anywhere_the_files_are_the_same() {
         let entries = std::fs::read_dir(folder).expect("listed").map(|entry| entry.expect("an entry"));
         entries.map(|entry| (entry.file_name().to_string_lossy().into_owned(), std::fs::read(entry.path()).expect("read"))).collect()
     };
-    let put_back = |saved: &BTreeMap<String, Vec<u8>>| saved.iter().for_each(|(name, bytes)| std::fs::write(out.join(name), bytes).expect("put"));
+    let put_back =
+        |saved: &BTreeMap<String, Vec<u8>>| saved.iter().for_each(|(name, bytes)| std::fs::write(out.join(name), bytes).expect("put"));
     let begun = files(&out);
     take_down(&out, &out, true, 7).expect("taken down");
     let whole = files(&out);

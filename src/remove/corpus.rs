@@ -121,7 +121,10 @@ fn tables(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
 
 /// The finished selections.
 fn folders(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
-    Ok(entries(folder)?.into_iter().filter(|path| path.join("manifest.parquet").exists() && path.extension().is_none_or(|end| end != "diptych-part")).collect())
+    Ok(entries(folder)?
+        .into_iter()
+        .filter(|path| path.join("manifest.parquet").exists() && path.extension().is_none_or(|end| end != "diptych-part"))
+        .collect())
 }
 
 fn entries(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
@@ -130,7 +133,10 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(shards::Error::io("list", folder)(error).into()),
     };
-    let mut paths = listed.map(|entry| entry.map(|entry| entry.path())).collect::<std::io::Result<Vec<_>>>().map_err(shards::Error::io("list", folder))?;
+    let mut paths = listed
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<std::io::Result<Vec<_>>>()
+        .map_err(shards::Error::io("list", folder))?;
     paths.sort();
     Ok(paths)
 }

@@ -34,7 +34,10 @@ pub fn run(flags: &cli::Remove) -> Result<(), Failure> {
     }
     let places: Vec<&PathBuf> = corpus.into_iter().chain(&folders).collect();
     if places.is_empty() {
-        return Err(Failure::Usage(format!("{} is no corpus and there are no shards: name them with --corpus and --shards", flags.corpus.display())));
+        return Err(Failure::Usage(format!(
+            "{} is no corpus and there are no shards: name them with --corpus and --shards",
+            flags.corpus.display()
+        )));
     }
     let mut removed = known(&places)?;
     removed.extend(&asked);
@@ -117,8 +120,7 @@ fn record(places: &[&PathBuf], removed: &Removed) -> Result<(), Failure> {
 
 /// The flags as rows.
 fn asked(flags: &cli::Remove, now_ms: i64) -> Result<Vec<Removal>, Failure> {
-    let removal =
-        |by: &str, value: String, because: String| Removal { by: by.to_string(), value, because, time_ms: now_ms };
+    let removal = |by: &str, value: String, because: String| Removal { by: by.to_string(), value, because, time_ms: now_ms };
     let mut rows = Vec::new();
     for text in &flags.url {
         let url = url(text).ok_or_else(|| Failure::Usage(format!("--url {text} is no address")))?;

@@ -28,7 +28,16 @@ pub(super) struct Findings<'a> {
 impl<'a> Findings<'a> {
     pub(super) fn new(meter: &'a Meter) -> Self {
         let last = (PathBuf::new(), 0);
-        Findings { meter, files: 0, damaged: 0, remarks: 0, last, manifests: HashMap::new(), replaced: HashSet::new(), children: Vec::new() }
+        Findings {
+            meter,
+            files: 0,
+            damaged: 0,
+            remarks: 0,
+            last,
+            manifests: HashMap::new(),
+            replaced: HashSet::new(),
+            children: Vec::new(),
+        }
     }
 
     pub(super) fn files(&self) -> u64 {

@@ -3,8 +3,8 @@
 use super::Kind;
 use super::findings::{entries, words};
 use shards::{
-    Candidate, Expected, Extent, Meta, Meter, PoolRow, Row, SUMS, Sample, ShuffleOptions, TableReader, TarReader, beside, check_sum, hash_file,
-    member_sum, mend, read_extent, rebuild_manifest, rebuild_pool, shuffle, write_json,
+    Candidate, Expected, Extent, Meta, Meter, PoolRow, Row, SUMS, Sample, ShuffleOptions, TableReader, TarReader, beside, check_sum,
+    hash_file, member_sum, mend, read_extent, rebuild_manifest, rebuild_pool, shuffle, write_json,
 };
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
@@ -140,7 +140,8 @@ fn tar_is_whole(path: &Path) -> bool {
     reader.into_iter().all(|member| {
         let Ok(member) = member else { return false };
         let length = member.extent.length.min(MAX_MEMBER);
-        read_extent(&file, path, Extent { length, ..member.extent }).is_ok_and(|bytes| member.sum.is_none_or(|sum| sum == member_sum(&bytes)))
+        read_extent(&file, path, Extent { length, ..member.extent })
+            .is_ok_and(|bytes| member.sum.is_none_or(|sum| sum == member_sum(&bytes)))
     })
 }
 

@@ -27,7 +27,8 @@ fn write_the_files_of_this_version() {
     assert!(!to.exists(), "{} is there: what was written once stays", to.display());
     let scratch = made();
     std::fs::create_dir_all(scratch.path("runs/first/checkpoints")).expect("made");
-    let meta = Meta::new("run").with("model", "none").with_parent("manifest", &scratch.path("corpus-shards/manifest.parquet")).expect("hashed");
+    let meta =
+        Meta::new("run").with("model", "none").with_parent("manifest", &scratch.path("corpus-shards/manifest.parquet")).expect("hashed");
     meta.write(&scratch.path("runs/first")).expect("written");
     scratch.write("runs/first/metrics.jsonl", "{\"step\":1,\"loss\":2.5}\n");
     scratch.ok(&["remove", "--url", "http://a.example/5.jpg", "--shards", "corpus-shards", "--shards", "set"]);
@@ -56,7 +57,8 @@ fn files_of_version_1_are_read() {
     assert!(!TableReader::<Removal>::read_all(&scratch.path("corpus/removed.parquet")).expect("read").is_empty());
     for (folder, samples) in [("corpus-shards", 5), ("set", 6)] {
         let rows = TableReader::<Sample>::read_all(&scratch.path(&format!("{folder}/manifest.parquet"))).expect("read");
-        let names = TarReader::open(&scratch.path(&format!("{folder}/00000.tar"))).expect("opened").map(|member| member.expect("whole").name);
+        let names =
+            TarReader::open(&scratch.path(&format!("{folder}/00000.tar"))).expect("opened").map(|member| member.expect("whole").name);
         let pictures = names.filter(|name| name.ends_with(".jpg") || name.ends_with(".png")).count();
         assert!(rows.len() == samples && pictures >= samples, "{folder}: {} rows, {pictures} pictures", rows.len());
     }

@@ -9,7 +9,8 @@ use std::path::Path;
 fn downloaded(folder: &Path, pictures: &Path) -> u32 {
     let mut files: Vec<_> = std::fs::read_dir(pictures).expect("a folder").map(|entry| entry.expect("an entry").path()).collect();
     files.sort();
-    let files: Vec<_> = files.iter().flat_map(|class| std::fs::read_dir(class).expect("a class").map(|entry| entry.expect("an entry").path())).collect();
+    let files: Vec<_> =
+        files.iter().flat_map(|class| std::fs::read_dir(class).expect("a class").map(|entry| entry.expect("an entry").path())).collect();
     let mut at = 0;
     for (shard, part) in files.chunks(files.len().div_ceil(2)).enumerate() {
         let mut tar = TarWriter::create(&folder.join(format!("{shard:08}.tar"))).expect("begun");
@@ -25,7 +26,8 @@ fn downloaded(folder: &Path, pictures: &Path) -> u32 {
             at += 1;
         }
         tar.append("broken.jpg", b"no picture").expect("written");
-        tar.append("broken.json", format!("{{\"url\":\"http://h.example/b{shard}.jpg\",\"caption\":\"broken thing\"}}").as_bytes()).expect("written");
+        tar.append("broken.json", format!("{{\"url\":\"http://h.example/b{shard}.jpg\",\"caption\":\"broken thing\"}}").as_bytes())
+            .expect("written");
         tar.finish().expect("written");
     }
     at

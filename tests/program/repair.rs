@@ -75,7 +75,10 @@ fn what_cannot_be_rebuilt_is_listed() {
     let said = repair(&scratch);
     assert_eq!(said.code, Some(1), "{said}");
     for name in ["000010000", "000000000"] {
-        assert!(said.out.lines().any(|line| line.starts_with("left") && line.contains(name) && line.contains("nothing else has them")), "{said}");
+        assert!(
+            said.out.lines().any(|line| line.starts_with("left") && line.contains(name) && line.contains("nothing else has them")),
+            "{said}"
+        );
     }
     assert!(std::fs::read(scratch.path("corpus/pool/00001.tar")).expect("read") == pool, "nothing is guessed");
     assert!(std::fs::read(scratch.path("set/00000.tar")).expect("read") == set);

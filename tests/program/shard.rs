@@ -12,7 +12,8 @@ fn killed_at_thirty_moments_the_bytes_are_the_same() {
     web.write_test_set(&scratch.path("pictures"), &web.plan().seen).expect("written");
     let folder = scratch.path("pictures");
     scratch.ok(&["import", &format!("folder:{}", arg(&folder)), "--split", "train", "--out", "set"]);
-    let args = |out: &'static str| ["shard", "--manifest", "set/manifest.parquet", "--holdout", "0.2", "--shard-samples", "20", "--out", out];
+    let args =
+        |out: &'static str| ["shard", "--manifest", "set/manifest.parquet", "--holdout", "0.2", "--shard-samples", "20", "--out", out];
     let begun = Instant::now();
     scratch.ok(&args("calm"));
     let whole = begun.elapsed();

@@ -88,7 +88,10 @@ pub(super) fn cifar(
         // The coarse label comes first.
         (folder, names(&folder.join("fine_label_names.txt"))?, 2, files.to_vec())
     } else {
-        return Err(unusable(place, "it has neither batches.meta.txt (CIFAR-10) nor fine_label_names.txt (CIFAR-100), as the binary versions do"));
+        return Err(unusable(
+            place,
+            "it has neither batches.meta.txt (CIFAR-10) nor fine_label_names.txt (CIFAR-100), as the binary versions do",
+        ));
     };
     let mut sink = Sink::new(out, classes, options, limits, summary, meter)?;
     let area = (SIDE * SIDE) as usize;
@@ -138,7 +141,10 @@ pub(super) fn mnist(
         let split = if name(path).contains("train") { "train" } else { "test" };
         let (mut pictures, mut labels) = (Idx::open(path, PICTURES)?, Idx::open(&labels, LABELS)?);
         if pictures.count != labels.count {
-            return Err(unusable(path, format!("it has {} pictures, {} has {} labels", pictures.count, labels.path.display(), labels.count)));
+            return Err(unusable(
+                path,
+                format!("it has {} pictures, {} has {} labels", pictures.count, labels.path.display(), labels.count),
+            ));
         }
         let (mut grey, mut label) = (vec![0; (pictures.sides.0 * pictures.sides.1) as usize], [0]);
         for row in 0..pictures.count {

@@ -30,7 +30,14 @@ impl Record {
         let side = |name: &str| fields.get(name).and_then(Value::as_u64).and_then(|side| u32::try_from(side).ok());
         let address = |name: &str| Url::parse(word(name)).map_or(String::new(), |url| canonical_url(&url));
         Record {
-            captions: fields.get("caption").into_iter().chain(list("captions")).filter_map(Value::as_str).take(MAX_CAPTIONS).map(clean_caption).collect(),
+            captions: fields
+                .get("caption")
+                .into_iter()
+                .chain(list("captions"))
+                .filter_map(Value::as_str)
+                .take(MAX_CAPTIONS)
+                .map(clean_caption)
+                .collect(),
             // Pictures that stood in their page are named `data:HASH` already.
             url: if word("url").starts_with("data:") { word("url").chars().take(100).collect() } else { address("url") },
             page_url: address("page_url"),

@@ -7,8 +7,8 @@ use super::record::Record;
 use super::tars::{Group, OpenTar, below, groups};
 use super::{AT_ONCE, ImportOptions, ImportSummary, too_long, uids};
 use crate::{
-    Candidate, Error, FETCHED, ImageId, Measures, PairId, Picture, PoolRow, Removed, SegmentTotals, Stored, TableWriter, TarWriter, canonical_url,
-    clean_caption, decode,
+    Candidate, Error, FETCHED, ImageId, Measures, PairId, Picture, PoolRow, Removed, SegmentTotals, Stored, TableWriter, TarWriter,
+    canonical_url, clean_caption, decode,
 };
 use polars::io::SerReader;
 use polars::io::parquet::read::ParquetReader;

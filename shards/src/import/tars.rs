@@ -163,7 +163,10 @@ fn braces(pattern: &Path) -> Result<Vec<PathBuf>, Error> {
     let text = pattern.to_string_lossy();
     let parts = text.split_once('{').and_then(|(head, rest)| rest.split_once('}').map(|(range, tail)| (head, range, tail)));
     let Some((head, range, tail)) = parts else { return Ok(vec![pattern.to_path_buf()]) };
-    let wrong = || Error::Option { option: "import", why: format!("{{{range}}} is not two numbers of at most 1,000,000 tars, as {{00000..00041}}") };
+    let wrong = || Error::Option {
+        option: "import",
+        why: format!("{{{range}}} is not two numbers of at most 1,000,000 tars, as {{00000..00041}}"),
+    };
     let (from, to) = range.split_once("..").ok_or_else(wrong)?;
     let (first, last): (u64, u64) = (from.parse().map_err(|_| wrong())?, to.parse().map_err(|_| wrong())?);
     if last < first || last - first >= 1_000_000 {
@@ -335,4 +338,3 @@ impl OpenTar {
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 }
-

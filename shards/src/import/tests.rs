@@ -166,7 +166,8 @@ fn cifar_and_mnist_come_as_bytes() {
     let dir = tempfile::tempdir().expect("a folder");
     let place = dir.path().join("cifar/cifar-100-binary");
     put(&place.join("fine_label_names.txt"), b"apple\naquarium_fish\n");
-    let record = |label: u8, value: u8| -> Vec<u8> { [9, label].into_iter().chain((0..3072u32).map(|at| (at / 1024) as u8 * 50 + value)).collect() };
+    let record =
+        |label: u8, value: u8| -> Vec<u8> { [9, label].into_iter().chain((0..3072u32).map(|at| (at / 1024) as u8 * 50 + value)).collect() };
     put(&place.join("train.bin"), &[record(1, 3), record(0, 4), record(7, 5)].concat());
     put(&place.join("test.bin"), &record(0, 6));
     let source = format!("cifar:{}", dir.path().join("cifar").display());
