@@ -68,7 +68,7 @@ fn to_pool(flags: &cli::Import, corpus: &Path, options: &ImportOptions) -> Resul
     }
     catalogue.reopen()?;
     sweep(corpus, &catalogue)?;
-    let queries = matcher.as_ref().map(|matcher| |caption: &str| matcher.queries(caption));
+    let queries = matcher.as_ref().map(|matcher| move |caption: &str| matcher.queries(caption));
     let queries = queries.as_ref().map(|queries| queries as shards::Queries);
     let mut import = PoolImport::new(corpus, options, queries, seen(corpus)?)?;
 

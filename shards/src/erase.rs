@@ -166,8 +166,9 @@ mod tests {
         std::fs::write(folder.join("b.jpg"), b"two").expect("written");
         for format in ["gnu", "pax"] {
             let path = dir.path().join(format!("{format}.tar"));
-            let made = std::process::Command::new("tar").arg("-C").arg(dir.path()).arg(format!("--format={format}")).arg("-cf").arg(&path);
-            let made = made.args(["a.jpg", "b.jpg"].map(|name| format!("{}/{name}", "d".repeat(120)))).status();
+            let mut tar = std::process::Command::new("tar");
+            tar.arg("-C").arg(dir.path()).arg(format!("--format={format}")).arg("-cf").arg(&path);
+            let made = tar.args(["a.jpg", "b.jpg"].map(|name| format!("{}/{name}", "d".repeat(120)))).status();
             assert!(made.expect("tar runs").success());
             let members: Vec<Member> = TarReader::open(&path).expect("opened").map(|member| member.expect("whole")).collect();
             assert!(members[0].start + BLOCK < members[0].extent.offset, "{format}: there is a header before the header");

@@ -48,7 +48,7 @@ impl Removed {
             let folder = (0..step).fold(folder.to_path_buf(), |folder, _| folder.join(".."));
             let found = Self::read(&folder)?;
             match &mut all {
-                Some(all) if !found.is_empty() => Arc::make_mut(all).extend(&found.rows),
+                Some(all) if !found.is_empty() => _ = Arc::make_mut(all).extend(&found.rows),
                 Some(_) => {}
                 none => *none = Some(found),
             }

@@ -209,7 +209,7 @@ fn pack(
     while !rest.is_empty() {
         let (chunk, after) = rest.split_at(read_ahead(rest));
         rest = after;
-        let pictures: Vec<Result<Stored, String>> = chunk.par_iter().map(|sample| tars.read(sample)).collect();
+        let pictures: Vec<Result<Taken, String>> = chunk.par_iter().map(|sample| tars.read(sample)).collect();
         for (sample, picture) in chunk.iter().zip(pictures) {
             match picture {
                 Ok(stored) => {
@@ -247,7 +247,7 @@ fn read_ahead(rows: &[Sample]) -> usize {
 }
 
 /// A sample's members as they lay in its old tar.
-struct Stored {
+struct Taken {
     image: Vec<u8>,
     format: Format,
     json: Map<String, Value>,
@@ -275,7 +275,7 @@ impl Tars {
     }
 
     /// Reads a sample's picture and JSON record; `Err` says in words why it is damaged.
-    fn read(&self, sample: &Sample) -> Result<Stored, String> {
+    fn read(&self, sample: &Sample) -> Result<Taken, String> {
         if sample.image_length == 0 || sample.image_length > MAX_IMAGE_BYTES {
             return Err(format!("a picture of {} bytes", sample.image_length));
         }
@@ -290,7 +290,7 @@ impl Tars {
         let json = if sample.json_length > 0 && sample.json_length <= MAX_JSON_BYTES { sample.json() } else { Extent::default() };
         // The record only adds to what the manifest says: without it the sample is as good.
         let json = read_extent(&file, &path, json).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
-        Ok(Stored { image, format, json })
+        Ok(Taken { image, format, json })
     }
 }
 
