@@ -67,3 +67,6 @@ pub use table::{BadCell, Cell, Row, TableReader, TableWriter, column};
 pub use takedown::{REPLACES, TakenDown, rewrite, take_down};
 pub use tar::{Extent, Member, TarReader, TarWriter, member_at, member_sum, read_extent};
 pub use urls::{canonical_text, canonical_url};
+
+#[cfg(test)]
+mod hostile_tests;
