@@ -1,6 +1,6 @@
 # diptych for people: each target takes the program's flags as variables, such as `make train MODEL=ViT-B-32 EPOCHS=32`.
 # Everything is .PHONY: some targets are folders too, and the program itself knows what is done.
-.PHONY: help setup build demo wordlist crawl curate shards train eval report sql status verify test lint interop real-run
+.PHONY: help setup build demo wordlist crawl curate shards train eval report sql status verify test lint interop interop-shards real-run
 
 CACHE := $(or $(DIPTYCH_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/diptych)
 export LIBTORCH ?= $(CACHE)/libtorch-2.11.0/link
@@ -82,6 +82,11 @@ interop: build ## Compare with Python peers on real data, in a virtual environme
 	@[ -x '$(CACHE)/interop/bin/wikiextractor' ] || { python3 -m venv '$(CACHE)/interop' && '$(CACHE)/interop/bin/pip' install -q wikiextractor==3.1.0; }
 	@work=$$(mktemp -d) && trap "rm -rf $$work" EXIT && \
 	  '$(CACHE)/interop/bin/python' tests/interop/wordlist.py '$(DIPTYCH)' '$(abspath $(DATA))/enwiki-excerpt.xml.bz2' "$$work"
+	@$(MAKE) --no-print-directory interop-shards
+
+interop-shards: build ## Read shards with tar, webdataset 0.2 and 1.0, open_clip's trainer, Megatron-Energon; import from img2dataset (PYTHON=python3, one with torch saves its download)
+	@work=$$(mktemp -d) && trap "rm -rf $$work" EXIT && python=$$(tests/interop/peers.sh '$(CACHE)/interop-shards' '$(or $(PYTHON),python3)') && \
+	  "$$python" tests/interop/shards.py '$(DIPTYCH)' "$$work" '$(CACHE)/interop-shards'
 
 real-run: build ## The whole line on real data (DATA=folder with cifar10.tar.xz, photos.tar, enwiki-excerpt.xml.bz2; needs nginx)
 	@benches/real-run.sh '$(DATA)' '$(DIPTYCH)' $(OUT)

@@ -28,7 +28,7 @@ pub enum Command {
     Curate(Curate),
     /// Write a manifest's samples as shuffled WebDataset shards
     Shard(Shard),
-    /// Turn another dataset into a manifest (folder:DIR with class folders, tar:PATH with WebDataset tars)
+    /// Turn another dataset into a manifest, or a download of img2dataset into the pool of a corpus
     Import(Import),
     /// Train a CLIP model on manifests
     Train(Train),
@@ -41,6 +41,8 @@ pub enum Command {
     Status(Status),
     /// Check corpora, shards and runs for damage: hashes, archives, tables, and whether they agree; exit status 1 when there is any
     Verify(Verify),
+    /// Take pictures and pairs down by address, host, hash or pair, in every archive and table, and list the runs that trained on them
+    Remove(Remove),
     /// Write one self-contained page about a corpus, a run, or both
     Report(Report),
     /// Run every stage on a small web that the program generates and serves on loopback; ends in a report
@@ -185,10 +187,10 @@ pub struct Curate {
 /// Flags of `shard`.
 #[derive(Args, Debug)]
 pub struct Shard {
-    /// Manifest to read
+    /// Manifest to read; a path, or an address (s3://, gs://, https://) with keys from the environment
     #[arg(long, value_name = "FILE")]
     pub manifest: PathBuf,
-    /// Folder for the shards; appears when they are whole
+    /// Folder for the shards; appears when they are whole. At an address (s3://, gs://) the manifest comes last
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
     /// Share of groups of duplicates to hold out as split `val`, 0 to 1
@@ -200,17 +202,30 @@ pub struct Shard {
     /// Samples per shard
     #[arg(long, default_value_t = 10_000, value_name = "N")]
     pub shard_samples: usize,
+    /// Bytes of pictures per shard at most
+    #[arg(long, default_value_t = 1 << 30, value_name = "N")]
+    pub shard_bytes: u64,
 }
 
 /// Flags of `import`.
 #[derive(Args, Debug)]
 pub struct Import {
-    /// folder:DIR or tar:PATH
+    /// folder:DIR (class folders), tar:PATH (WebDataset, CLIP_benchmark's too; addresses and {00000..00041} ranges), img2dataset:DIR,
+    /// datacomp:DIR, cifar:DIR (binary version), mnist:DIR (IDX files)
     #[arg(value_name = "KIND:WHERE")]
     pub from: String,
     /// Folder for the manifest
-    #[arg(long, value_name = "DIR")]
-    pub out: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "corpus")]
+    pub out: Option<PathBuf>,
+    /// Corpus to whose pool img2dataset: or datacomp: adds, made when it is not there: to be curated like a crawl
+    #[arg(long, value_name = "DIR", conflicts_with = "out")]
+    pub corpus: Option<PathBuf>,
+    /// With --corpus, the query list; pairs that match none are left out. Kept in the corpus, so later calls may leave it out
+    #[arg(long, value_name = "FILE", requires = "corpus")]
+    pub queries: Option<PathBuf>,
+    /// With datacomp:, a NumPy file of the uids to take, as its subsets are published
+    #[arg(long, value_name = "FILE")]
+    pub subset: Option<PathBuf>,
     /// Split of all samples: train, val or test [default: by folder names, else test]
     #[arg(long, value_name = "NAME")]
     pub split: Option<String>,
@@ -366,6 +381,32 @@ pub struct Status {
     pub runs: PathBuf,
 }
 
+/// Flags of `remove`.
+#[derive(Args, Debug)]
+pub struct Remove {
+    /// Address of an image or of a page; may be given several times, as the next three
+    #[arg(long, value_name = "URL")]
+    pub url: Vec<String>,
+    /// Host of images or pages: example.org with any port, example.org:8080, or *.example.org with all names below
+    #[arg(long, value_name = "NAME")]
+    pub host: Vec<String>,
+    /// Image id (BLAKE3 of the file as received, 64 hex digits) or pixel hash (32)
+    #[arg(long, value_name = "HEX")]
+    pub hash: Vec<String>,
+    /// Pair id, 32 hex digits
+    #[arg(long, value_name = "ID")]
+    pub pair: Vec<String>,
+    /// Corpus folder
+    #[arg(long, default_value = "corpus", value_name = "DIR")]
+    pub corpus: PathBuf,
+    /// Folder with shards or imported data, or its address; may be given several times [default: corpus-shards if it is there]
+    #[arg(long, value_name = "DIR")]
+    pub shards: Vec<PathBuf>,
+    /// Folder with runs, for the list of those that trained on it
+    #[arg(long, default_value = "runs", value_name = "DIR")]
+    pub runs: PathBuf,
+}
+
 /// Flags of `verify`.
 #[derive(Args, Debug)]
 pub struct Verify {
@@ -373,6 +414,10 @@ pub struct Verify {
     /// that are there]
     #[arg(value_name = "DIR")]
     pub folders: Vec<PathBuf>,
+    /// Rebuild what can be rebuilt from what is whole: shards from the manifest they were made from, a manifest, counts and sums from
+    /// archives, pool members from their rows; then check again and list what cannot
+    #[arg(long)]
+    pub repair: bool,
 }
 
 /// Flags of `report`.

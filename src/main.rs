@@ -8,7 +8,9 @@ mod curate;
 mod demo;
 mod eval;
 mod failure;
+mod import;
 mod progress;
+mod remove;
 mod report;
 mod shard;
 mod sql;
@@ -44,12 +46,13 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Crawl(flags) => crawl::run(&flags),
         Command::Curate(flags) => curate::run(&flags),
         Command::Shard(flags) => shard::run(&flags),
-        Command::Import(flags) => shard::import(&flags),
+        Command::Import(flags) => import::run(&flags),
         Command::Train(flags) => train::run(&flags),
         Command::Eval(Eval::ZeroShot(flags)) => eval::zero_shot(&flags),
         Command::Sql(flags) => sql::run(&flags),
         Command::Status(flags) => status::run(&flags),
         Command::Verify(flags) => verify::run(&flags),
+        Command::Remove(flags) => remove::run(&flags),
         Command::Report(flags) => report::run(&flags),
         Command::Demo(flags) => demo::run(&flags),
     }

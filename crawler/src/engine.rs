@@ -6,7 +6,7 @@ use crate::seen::Seen;
 use crate::summary::Tally;
 use crate::traps::Traps;
 use crate::{CrawlOptions, Error, Ledger, Matcher};
-use shards::{Candidate, Meter, PairId};
+use shards::{Candidate, Meter, PairId, Removed};
 use std::fs::{File, TryLockError};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -108,6 +108,11 @@ impl Engine {
             settle(&mut candidate, "unmatched", "");
         }
         Some(candidate)
+    }
+
+    /// What was taken down from this corpus, by now: asked anew for every job and page.
+    pub(crate) fn removed(&self) -> Result<Arc<Removed>, Error> {
+        Ok(Removed::read(self.layout.corpus())?)
     }
 
     /// Whether a pair is inside the cap by the counts so far.

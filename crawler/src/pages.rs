@@ -147,6 +147,11 @@ async fn visit(engine: Arc<Engine>, link: PageLink, site: Site, closing: Cancell
         let result = Err(("trap", "pages of this kind led nowhere".to_string()));
         return Visit { link, result, closed: false, traffic: Traffic::new() };
     }
+    // What cannot be asked is not fetched.
+    if !engine.removed().is_ok_and(|removed| removed.url(&link.url).is_none()) {
+        let result = Err(("removed", "taken down".to_string()));
+        return Visit { link, result, closed: false, traffic: Traffic::new() };
+    }
     let is_map = url.fragment() == Some(SITEMAP);
     let mut reply = engine.fetcher.get(&url, if is_map { Want::Sitemap } else { Want::Page }, &closing).await;
     let closed = matches!(reply.result, Err(Refusal::Closed));
@@ -237,7 +242,12 @@ async fn take(engine: &Arc<Engine>, harvest: &mut Harvest, mut page: Page, url: 
 /// Decides the pairs of an image that came with its page: its bytes are at hand only now.
 async fn store_data(engine: &Arc<Engine>, bytes: Vec<u8>, pairs: &mut Vec<Candidate>, sender: &SegmentSender) {
     let (mut inside, mut done): (Vec<Candidate>, Vec<Candidate>) = (Vec::new(), Vec::new());
+    // A file that cannot be read stops the job where it asks next; nothing is taken until then.
+    let removed = engine.removed();
     for mut pair in pairs.drain(..) {
+        if !removed.as_ref().is_ok_and(|removed| removed.candidate(&pair).is_none()) {
+            pair.take_down();
+        }
         if pair.outcome.is_empty() && !engine.is_inside(&pair) {
             settle(&mut pair, "full", "outside the cap");
         }

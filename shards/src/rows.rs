@@ -17,7 +17,8 @@ table_row! {
         field: String,
         /// The queries it matches, ascending, as ids of `queries.parquet`.
         query_ids: Vec<u32>,
-        /// `fetched`, or why not: `unmatched`, `full` (outside the cap), `robots`, `opt-out`, `http`, `image`, `network`, `address`...
+        /// `fetched`, or why not: `unmatched`, `full` (outside the cap), `robots`, `opt-out`, `http`, `image`, `network`, `address`...;
+        /// `removed` when it was taken down since: URLs and caption are empty then, and `detail` is the outcome before.
         outcome: String,
         /// The outcome in words, such as `404 Not Found`.
         detail: String,
@@ -139,7 +140,67 @@ table_row! {
     }
 }
 
+table_row! {
+    /// What was taken down: one row of `removed.parquet`, which all readers of the folder obey.
+    pub struct Removal in "removed" {
+        /// What `value` is: `url`, `host`, `image`, `pixels` or `pair` that is not to be used; `held` for a manifest that had a
+        /// sample of it.
+        by: String,
+        /// BLAKE3 of the canonical URL, host, image id, pixel hash, pair id, or BLAKE3 of the manifest.
+        value: String,
+        /// The request that it follows from, as `url HASH`, `host NAME`, `hash HASH` or `pair ID`.
+        because: String,
+        /// When it was asked for, in milliseconds since 1970 UTC.
+        time_ms: i64,
+    }
+}
+
+/// The outcome of a candidate that was fetched and stored.
+pub const FETCHED: &str = "fetched";
+
+impl Candidate {
+    /// Whether it was fetched and stored and then taken down.
+    pub fn was_removed_from_pool(&self) -> bool {
+        self.outcome == "removed" && self.detail == FETCHED
+    }
+
+    /// Takes the pair down: nothing of it stays but its id, so that it is not seen as new again.
+    pub fn take_down(&mut self) {
+        let outcome = std::mem::replace(&mut self.outcome, "removed".to_string());
+        if outcome != "removed" {
+            self.detail = outcome;
+        }
+        (self.image_url, self.page_url, self.caption) = (String::new(), String::new(), String::new());
+    }
+}
+
 impl PoolRow {
+    /// The JSON member of the sample: img2dataset's fields, then ours. `field` is the candidate's.
+    pub fn record(&self, field: &str) -> String {
+        serde_json::json!({
+            "caption": self.caption,
+            "url": self.url,
+            "key": self.key,
+            "status": "success",
+            "error_message": null,
+            "width": self.width,
+            "height": self.height,
+            "original_width": self.original_width,
+            "original_height": self.original_height,
+            "pair_id": self.pair_id.to_string(),
+            "image_id": self.image_id.to_string(),
+            "page_url": self.page_url,
+            "field": field,
+        })
+        .to_string()
+    }
+
+    /// Where its members lie in the segment's tar: picture, caption, record.
+    pub fn members(&self) -> [Extent; 3] {
+        let extent = |offset, length| Extent { offset, length };
+        [self.image(), extent(self.text_offset, self.text_length), extent(self.json_offset, self.json_length)]
+    }
+
     /// Where the image lies in the segment's tar.
     pub fn image(&self) -> Extent {
         Extent { offset: self.image_offset, length: self.image_length }
@@ -147,6 +208,11 @@ impl PoolRow {
 }
 
 impl Sample {
+    /// Where its members lie in its tar: picture, caption, record; those of no length are not there.
+    pub fn members(&self) -> [Extent; 3] {
+        [self.image(), self.text(), self.json()]
+    }
+
     /// Where the image lies in its tar.
     pub fn image(&self) -> Extent {
         Extent { offset: self.image_offset, length: self.image_length }

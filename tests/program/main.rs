@@ -3,8 +3,14 @@
 mod bad_input;
 mod demo;
 mod faults;
+mod formats;
 mod line;
+mod pool;
+mod repair;
 mod report;
 mod run;
+mod shard;
+mod store;
+mod takedown;
 mod tidy;
 mod whole;

@@ -1,6 +1,6 @@
 //! Checkpoints of a run: folders that are whole or absent, from which a training goes on as if it had never stopped.
 //!
-//! `RUN/checkpoints/step-00001000/` holds `model.json`, `model.safetensors`, `optimiser.safetensors` and `state.json`. It is
+//! `RUN/checkpoints/step-00001000/` holds `model.json`, `model.safetensors`, `optimiser.safetensors`, `state.json` and their `sums.json`. It is
 //! written under a name that ends in `.part` and renamed when all of it is on disk; removed ones are renamed back first.
 
 use crate::loader::Position;
@@ -8,7 +8,8 @@ use crate::optimiser::AdamW;
 use crate::scaling::LossScale;
 use crate::{Clip, Error, MODEL_FILE, WEIGHTS_FILE, weights};
 use serde::{Deserialize, Serialize};
-use shards::{FORMAT_VERSION, sync_folder, write_atomic};
+use shards::{FORMAT_VERSION, SUMS, hash_file, sync_folder, write_atomic, write_json};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Checkpoints kept: the last, and one more in case the disk damages it.
@@ -78,6 +79,7 @@ impl Checkpoints {
         weights::save(&part.join(OPTIMISER), &optimiser.state())?;
         let text = serde_json::to_vec_pretty(state).map_err(|error| damaged(&part, error.to_string()))?;
         write_atomic(&part.join(STATE), &text)?;
+        write_json(&part.join(SUMS), &sums(&part)?)?;
         std::fs::rename(&part, &path).map_err(shards::Error::io("rename", &part))?;
         sync_folder(&self.folder)?;
         for old in whole(&self.folder)?.into_iter().rev().skip(KEPT) {
@@ -160,6 +162,11 @@ fn list(folder: &Path) -> Result<Vec<PathBuf>, Error> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
         Err(error) => Err(shards::Error::io("list", folder)(error).into()),
     }
+}
+
+/// BLAKE3 of each file of a checkpoint by name, for `verify`.
+fn sums(folder: &Path) -> Result<BTreeMap<&'static str, String>, Error> {
+    [MODEL_FILE, WEIGHTS_FILE, OPTIMISER, STATE].into_iter().map(|name| Ok((name, hash_file(&folder.join(name))?))).collect()
 }
 
 fn with_part(path: &Path) -> PathBuf {
