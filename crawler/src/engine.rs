@@ -6,7 +6,7 @@ use crate::seen::Seen;
 use crate::summary::Tally;
 use crate::traps::Traps;
 use crate::{CrawlOptions, Error, Ledger, Matcher};
-use shards::{Candidate, Meter, PairId};
+use shards::{Candidate, Meter};
 use std::fs::{File, TryLockError};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -79,32 +79,18 @@ impl Engine {
     }
 
     /// Takes a pair for the calling job: matches it and counts it. `None` when it was seen before.
-    pub(crate) fn claim(&self, image_url: &str, page_url: &str, caption: String, field: &str, tally: &mut Tally) -> Option<Candidate> {
-        let pair_id = PairId::new(image_url, &caption);
-        if !self.seen.insert(&pair_id) {
+    pub(crate) fn claim(&self, mut candidate: Candidate, tally: &mut Tally) -> Option<Candidate> {
+        if !self.seen.insert(&candidate.pair_id) {
             return None;
         }
-        let query_ids = self.matcher.as_ref().map_or_else(Vec::new, |matcher| matcher.queries(&caption));
-        for query in &query_ids {
+        candidate.query_ids = self.matcher.as_ref().map_or_else(Vec::new, |matcher| matcher.queries(&candidate.caption));
+        for query in &candidate.query_ids {
             *tally.counters.entry(*query).or_default() += 1;
             if let Some(counter) = self.counters.get(*query as usize) {
                 counter.fetch_add(1, Ordering::Relaxed);
             }
         }
-        let unmatched = self.matcher.is_some() && query_ids.is_empty();
-        let mut candidate = Candidate {
-            pair_id,
-            image_url: image_url.to_string(),
-            page_url: page_url.to_string(),
-            caption,
-            field: field.to_string(),
-            query_ids,
-            outcome: String::new(),
-            detail: String::new(),
-            attempts: 0,
-            time_ms: 0,
-        };
-        if unmatched {
+        if self.matcher.is_some() && candidate.query_ids.is_empty() {
             settle(&mut candidate, "unmatched", "");
         }
         Some(candidate)
@@ -143,9 +129,14 @@ impl Engine {
 pub(crate) fn settle(candidate: &mut Candidate, outcome: &str, detail: &str) {
     candidate.outcome = outcome.to_string();
     candidate.detail = detail.to_string();
+    candidate.time_ms = now_ms();
+}
+
+/// Milliseconds since 1970 UTC.
+pub(crate) fn now_ms() -> i64 {
     // A clock before 1970 is no reason to stop.
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    candidate.time_ms = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
+    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// Makes the corpus ours: two crawls at once would take each other's files for leftovers.

@@ -26,6 +26,20 @@ pub enum Error {
         /// What is wrong.
         why: String,
     },
+    /// An archive cannot be read.
+    #[error("cannot read archive {place}: {why}")]
+    Archive {
+        /// Its path or address.
+        place: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// An archive is not where it should be.
+    #[error("there is no archive at {place}")]
+    Missing {
+        /// Its path or address.
+        place: String,
+    },
     /// The catalogue refused.
     #[error("cannot {what} in the catalogue")]
     Ledger {

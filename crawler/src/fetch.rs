@@ -450,7 +450,7 @@ fn redirect_target(url: &Url, response: &Response) -> Option<Result<Url, String>
     Some(target.ok_or_else(|| format!("{} to something that is no web address", response.status())))
 }
 
-fn is_html(content_type: &str) -> bool {
+pub(crate) fn is_html(content_type: &str) -> bool {
     let kind = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     matches!(kind.as_str(), "text/html" | "application/xhtml+xml" | "")
 }

@@ -186,9 +186,9 @@ impl Segment {
     }
 }
 
-/// The JSON member: img2dataset's fields, then ours.
+/// The JSON member: img2dataset's fields, then ours, then those of the list that are neither.
 fn record(key: &str, pair: &Candidate, image: &Ingested) -> String {
-    json!({
+    let mut record = json!({
         "caption": pair.caption,
         "url": pair.image_url,
         "key": key,
@@ -202,8 +202,20 @@ fn record(key: &str, pair: &Candidate, image: &Ingested) -> String {
         "image_id": image.image_id.to_string(),
         "page_url": pair.page_url,
         "field": pair.field,
-    })
-    .to_string()
+        "source": pair.source,
+        "found_ms": pair.found_ms,
+    });
+    if let serde_json::Value::Object(record) = &mut record {
+        let hints = [("nearby", &pair.nearby), ("licence", &pair.licence), ("author", &pair.author)];
+        for (name, value) in hints.into_iter().filter(|(_, value)| !value.is_empty()) {
+            record.insert(name.to_string(), value.as_str().into());
+        }
+        // What is no object was not written by us; the pair is worth more than it.
+        for (name, value) in serde_json::from_str::<serde_json::Map<_, _>>(&pair.extra).unwrap_or_default() {
+            record.entry(name).or_insert(value);
+        }
+    }
+    record.to_string()
 }
 
 /// Marks of plan files, in their note `made-by`.

@@ -13,7 +13,7 @@ table_row! {
         page_url: String,
         /// The cleaned caption.
         caption: String,
-        /// Where the caption stood: `alt`, `title`, `figcaption`, `aria-label`, or `column` for a URL list.
+        /// Where the caption stood: `alt`, `title`, `figcaption`, `aria-label`; `column` in a URL list, `description` or `title` in a search.
         field: String,
         /// The queries it matches, ascending, as ids of `queries.parquet`.
         query_ids: Vec<u32>,
@@ -25,6 +25,42 @@ table_row! {
         attempts: u32,
         /// When it was decided, in milliseconds since 1970 UTC.
         time_ms: i64,
+        /// Where it was found: `web:SEED`, `urls:FILE`, `wat:FILE`, `warc:FILE`, or a search service such as `openverse:QUERY`.
+        source: String,
+        /// When its page was fetched or its service asked, in milliseconds since 1970 UTC; 0 when the source does not say.
+        found_ms: i64,
+        /// The words that stand around the image on its page, cut short; empty when the source does not say.
+        nearby: String,
+        /// A hint of the licence: a name or an address as found; empty when there is none.
+        licence: String,
+        /// Who made the image, as the source says; empty when it does not.
+        author: String,
+        /// Further columns of a URL list, a JSON object; empty when there are none.
+        extra: String,
+    }
+}
+
+impl Candidate {
+    /// A pair as it is found, not yet matched and not decided. `image_url` is canonical, `caption` cleaned.
+    pub fn new(image_url: String, page_url: String, caption: String, field: &str) -> Self {
+        Candidate {
+            pair_id: PairId::new(&image_url, &caption),
+            image_url,
+            page_url,
+            caption,
+            field: field.to_string(),
+            query_ids: Vec::new(),
+            outcome: String::new(),
+            detail: String::new(),
+            attempts: 0,
+            time_ms: 0,
+            source: String::new(),
+            found_ms: 0,
+            nearby: String::new(),
+            licence: String::new(),
+            author: String::new(),
+            extra: String::new(),
+        }
     }
 }
 

@@ -99,6 +99,7 @@ fn candidate(row: &PoolRow) -> Candidate {
         detail: String::new(),
         attempts: 1,
         time_ms: 0,
+        ..Candidate::new(String::new(), String::new(), String::new(), "")
     }
 }
 
