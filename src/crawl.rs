@@ -26,6 +26,14 @@ impl crawler::Matcher for Queries {
     fn query_count(&self) -> usize {
         self.matcher.len()
     }
+
+    fn text(&self, query: u32) -> &str {
+        self.matcher.text(query)
+    }
+
+    fn wanted(&self) -> u64 {
+        self.cap.per_query
+    }
 }
 
 /// The catalogue, as the crawler asks it.

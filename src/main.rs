@@ -8,6 +8,7 @@ mod curate;
 mod demo;
 mod eval;
 mod failure;
+mod pairs;
 mod progress;
 mod report;
 mod shard;
@@ -42,6 +43,7 @@ fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Wordlist(flags) => wordlist::run(&flags),
         Command::Crawl(flags) => crawl::run(&flags),
+        Command::Pairs(flags) => pairs::run(&flags),
         Command::Curate(flags) => curate::run(&flags),
         Command::Shard(flags) => shard::run(&flags),
         Command::Import(flags) => shard::import(&flags),

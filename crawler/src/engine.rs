@@ -2,6 +2,7 @@
 
 use crate::fetch::Fetcher;
 use crate::layout::Layout;
+use crate::place::Places;
 use crate::seen::Seen;
 use crate::summary::Tally;
 use crate::traps::Traps;
@@ -14,6 +15,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 /// Time between two notes on the meter.
 const NOTE_EVERY: Duration = Duration::from_millis(500);
+/// How many times wider than the stored side an image need be at most: enough for a crop, and for sides of 1 to 4.
+pub(crate) const ENOUGH: u32 = 4;
 /// How long a dropped crawl of this process may take to let go of the corpus.
 const LOCK_WAIT: Duration = Duration::from_secs(5);
 
@@ -23,6 +26,8 @@ pub(crate) struct Engine {
     pub(crate) layout: Layout,
     pub(crate) ledger: Arc<dyn Ledger>,
     pub(crate) fetcher: Fetcher,
+    /// Where archives lie.
+    pub(crate) places: Arc<Places>,
     pub(crate) meter: Arc<Meter>,
     /// Where pages have no end.
     pub(crate) traps: Traps,
@@ -51,6 +56,7 @@ impl Engine {
         ledger: Arc<dyn Ledger>,
         matcher: Option<Arc<dyn Matcher>>,
         meter: Arc<Meter>,
+        places: Arc<Places>,
         seen: Seen,
         lock: File,
     ) -> Result<Self, Error> {
@@ -68,6 +74,7 @@ impl Engine {
             fetcher: Fetcher::new(&options)?,
             progress: Progress { pairs: AtomicU64::new(0), bytes: AtomicU64::new(0), last: Mutex::new((Instant::now(), 0)) },
             traps: Traps::default(),
+            places,
             options,
             ledger,
             matcher,
@@ -76,6 +83,26 @@ impl Engine {
             counters,
             _lock: lock,
         })
+    }
+
+    /// Pairs seen for a query so far.
+    pub(crate) fn pairs_of(&self, query: u32) -> u64 {
+        self.counters.get(query as usize).map_or(0, |counter| counter.load(Ordering::Relaxed))
+    }
+
+    /// Whether a query has fewer pairs than are wanted.
+    pub(crate) fn wants_more(&self, query: u32) -> bool {
+        self.matcher.as_ref().is_some_and(|matcher| (query as usize) < matcher.query_count() && self.pairs_of(query) < matcher.wanted())
+    }
+
+    /// The words of a query.
+    pub(crate) fn query_text(&self, query: u32) -> &str {
+        self.matcher.as_ref().map_or("", |matcher| matcher.text(query))
+    }
+
+    /// The width in pixels from which on a larger size of an image is of no use.
+    pub(crate) fn enough(&self) -> u32 {
+        ENOUGH * self.options.image_size
     }
 
     /// Takes a pair for the calling job: matches it and counts it. `None` when it was seen before.
@@ -98,7 +125,7 @@ impl Engine {
 
     /// Whether a pair is inside the cap by the counts so far.
     pub(crate) fn is_inside(&self, candidate: &Candidate) -> bool {
-        let seen = |query: u32| self.counters.get(query as usize).map_or(0, |counter| counter.load(Ordering::Relaxed));
+        let seen = |query: u32| self.pairs_of(query);
         self.matcher.as_ref().is_none_or(|matcher| matcher.inside(&candidate.pair_id, &candidate.query_ids, &seen))
     }
 

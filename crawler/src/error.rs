@@ -40,6 +40,9 @@ pub enum Error {
         /// Its path or address.
         place: String,
     },
+    /// What is listed cannot be written.
+    #[error("cannot write the list of pairs")]
+    Output(#[source] std::io::Error),
     /// The catalogue refused.
     #[error("cannot {what} in the catalogue")]
     Ledger {

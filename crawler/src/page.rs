@@ -81,6 +81,13 @@ pub(crate) struct Page {
     pub(crate) maps: Vec<Url>,
 }
 
+impl Page {
+    /// Number of pairs that the page offers.
+    pub(crate) fn captions(&self) -> usize {
+        self.images.iter().map(|image| image.captions.len()).sum()
+    }
+}
+
 /// Extracts from the text of the page at `url`; `directives` are those of its headers. Of an image in several sizes the one that is
 /// `enough` pixels wide is taken.
 pub(crate) fn extract(text: &str, url: &Url, directives: Directives, agent: &str, enough: u32) -> Page {

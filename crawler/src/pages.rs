@@ -3,13 +3,14 @@
 //! Sitemaps are pages too: they stand in the frontier with the fragment [`SITEMAP`], which the address of no page has there. Those
 //! that `robots.txt` names are found with the seed.
 
-use crate::engine::{Engine, settle};
+use crate::engine::{Engine, now_ms, settle};
 use crate::fetch::{AGENT, Body, Refusal, Traffic, Want, host_key};
 use crate::images::{Decided, decide_all, finish, store};
 use crate::ingest::on_pool;
 use crate::layout::{PagesPayload, payload, read_payload};
 use crate::links::page_address;
-use crate::page::{Found, Page, Place, extract};
+use crate::offer::{Origin, candidates};
+use crate::page::{Page, Place, extract};
 use crate::segment::{SegmentSender, SegmentWriter};
 use crate::sitemap::{self, Sitemap};
 use crate::summary::{REPEATED, Tally};
@@ -24,8 +25,6 @@ use url::Url;
 
 /// The fragment of a sitemap in the frontier.
 const SITEMAP: &str = "sitemap";
-/// How many times wider than the stored side an image need be at most: enough for a crop, and for sides of 1 to 4.
-const ENOUGH: u32 = 4;
 
 /// The pages that belong to a seed: same host and port, with or without `www.`, over http or https.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,7 +114,7 @@ async fn visit_all(
         };
         let Some(visit) = visit.transpose()? else { return Ok(harvest) };
         harvest.tally.learn(visit.traffic);
-        let offers = visit.result.as_ref().map_or(0, |(page, _)| page.images.iter().map(|image| image.captions.len()).sum());
+        let offers = visit.result.as_ref().map_or(0, |(page, _)| page.captions());
         let room = harvest.tally.pages == 0 || harvest.candidates.len() + offers <= engine.options.sizes.candidates;
         if visit.closed || !room {
             // A page that does not fit is fetched again by the next job; nothing was taken of it.
@@ -157,7 +156,7 @@ async fn visit(engine: Arc<Engine>, link: PageLink, site: Site, closing: Cancell
         Ok(body) if link.depth > 0 && !site.has(&body.url) => Err(("off-site", body.url.to_string())),
         Ok(body) => {
             let maps = if link.depth == 0 { engine.fetcher.sitemaps(&body.url, &mut reply.traffic).await } else { Vec::new() };
-            let read = read(body, ENOUGH * engine.options.image_size).await;
+            let read = read(body, engine.enough()).await;
             read.map(|(page, url)| (Page { maps, ..page }, url)).ok_or_else(|| ("html", "the parser failed".to_string()))
         }
     };
@@ -200,7 +199,7 @@ async fn take(engine: &Arc<Engine>, harvest: &mut Harvest, mut page: Page, url: 
         }
     }
     let seen_before = harvest.tally.repeated();
-    let offered: usize = page.images.iter().map(|image| image.captions.len()).sum();
+    let offered = page.captions();
     let refusal = page.directives.refusal;
     harvest.tally.count(if refusal.is_some() { "page:opt-out" } else { "page:fetched" });
     if page.uncaptioned > 0 {
@@ -208,14 +207,16 @@ async fn take(engine: &Arc<Engine>, harvest: &mut Harvest, mut page: Page, url: 
     }
     // The same page under many addresses is one.
     let page_url = own.as_ref().map_or_else(|| page_address(url), canonical_url);
-    for Found { place, captions } in page.images {
-        let (image_url, data) = match place {
-            Place::Url(url) => (canonical_url(&url), None),
-            Place::Data(bytes) => (format!("data:{}", ImageId::of(&bytes)), Some(bytes)),
+    let source = format!("web:{}", site.0);
+    let origin = Origin { page_url: &page_url, source: &source, found_ms: now_ms(), licence: &page.licence };
+    for mut image in page.images {
+        let (image_url, data) = match &mut image.place {
+            Place::Url(url) => (canonical_url(url), None),
+            Place::Data(bytes) => (format!("data:{}", ImageId::of(bytes)), Some(std::mem::take(bytes))),
         };
         let mut pairs = Vec::new();
-        for (field, caption) in captions {
-            match engine.claim(&image_url, &page_url, caption, field, &mut harvest.tally) {
+        for candidate in candidates(image, &image_url, origin) {
+            match engine.claim(candidate, &mut harvest.tally) {
                 Some(mut candidate) => {
                     if let Some(why) = refusal.filter(|_| candidate.outcome.is_empty()) {
                         settle(&mut candidate, "opt-out", &format!("page: {why}"));
