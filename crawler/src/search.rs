@@ -23,9 +23,10 @@ use url::Url;
 pub(crate) const REQUESTS: usize = 50;
 /// Results taken of one answer, whatever was asked for: with those of half a job they fit into one.
 const MAX_RESULTS: usize = 500;
-/// Times that a request is made again for a service that says it is busy, and the pause before.
+/// Times that a request is made again for a service that says it is busy, and the first pause before, in units of the crawl's back-off; the
+/// pause doubles each time.
 const MAX_BUSY: u32 = 5;
-const BUSY_PAUSE: Duration = Duration::from_secs(if cfg!(debug_assertions) { 1 } else { 5 });
+const BUSY_PAUSE: u32 = 5;
 
 /// A service that finds pictures by words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -193,7 +194,7 @@ async fn ask(engine: &Arc<Engine>, harvest: &mut Harvest, url: &Url, query: u32,
             }
         }
         Answer::Busy if busy < MAX_BUSY => {
-            engine.fetcher.pause(url, BUSY_PAUSE);
+            engine.fetcher.pause(url, engine.options.backoff.saturating_mul(BUSY_PAUSE << busy));
             harvest.tally.count("page:busy");
             harvest.links.push(request(url, query, busy + 1, engine.pairs_of(query)));
         }
