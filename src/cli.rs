@@ -161,6 +161,12 @@ pub struct Crawl {
     /// Times that a request is made again after a network error, 429 or 5xx
     #[arg(long, default_value_t = 2, value_name = "N")]
     pub retries: u32,
+    /// Follow links to pages that match HOST or HOST/PATH (* is anything) of whatever host, instead of the seed's site; may be given several times
+    #[arg(long, value_name = "PATTERN")]
+    pub include: Vec<String>,
+    /// Do not follow links to pages that match; may be given several times
+    #[arg(long, value_name = "PATTERN")]
+    pub exclude: Vec<String>,
     /// Stop each source after this many pages (web), rows (lists) or files (archives)
     #[arg(long, value_name = "N")]
     pub limit: Option<u64>,

@@ -94,6 +94,7 @@ pub fn run(flags: &cli::Crawl) -> Result<(), Failure> {
     options.concurrency = flags.concurrency;
     options.max_depth = flags.max_depth;
     options.limit = flags.limit;
+    options.rules = Arc::new(crawler::Rules { include: patterns(&flags.include)?, exclude: patterns(&flags.exclude)? });
     options.timeout = std::time::Duration::try_from_secs_f64(flags.timeout)
         .map_err(|error| Failure::Usage(format!("--timeout {} is not a number of seconds: {error}", flags.timeout)))?;
     options.retries = flags.retries;
@@ -111,6 +112,10 @@ pub fn run(flags: &cli::Crawl) -> Result<(), Failure> {
     eprintln!("{summary}");
     println!("{}", flags.corpus.display());
     Ok(())
+}
+
+fn patterns(texts: &[String]) -> Result<Vec<crawler::Pattern>, Failure> {
+    texts.iter().map(|text| text.parse().map_err(failure)).collect()
 }
 
 fn failure(error: crawler::Error) -> Failure {

@@ -113,7 +113,7 @@ fn open_sources(
     let mut lanes: Vec<Lane> = Vec::new();
     for source in &options.sources {
         let opened = match source {
-            Source::Web(url) => vec![open_site(url, ledger)?],
+            Source::Web(url) => vec![open_site(url, options, ledger)?],
             Source::Urls { path, url, caption } => open_lists(path, url.as_deref(), caption.as_deref(), options, ledger)?,
             Source::Search { service, endpoint } => vec![open_search(*service, endpoint, options, ledger, matcher)?],
             Source::Archive { kind, place } => vec![open_archives(*kind, place, places, options, ledger)?],
@@ -175,14 +175,14 @@ fn open_archives(kind: ArchiveKind, text: &str, places: &Places, options: &Crawl
     open_finite(id, &state, ledger)
 }
 
-fn open_site(url: &Url, ledger: &dyn Ledger) -> Result<Lane, Error> {
+fn open_site(url: &Url, options: &CrawlOptions, ledger: &dyn Ledger) -> Result<Lane, Error> {
     let location = canonical_url(url);
     let (id, state) = ledger.source("web", &location).map_err(Error::ledger("open a source"))?;
     if state == "new" {
         ledger.add_pages(id, &[PageLink { url: location, depth: 0 }]).map_err(Error::ledger("add pages"))?;
         ledger.set_source_state(id, CRAWLING).map_err(Error::ledger("change a source"))?;
     }
-    Ok(Lane { id, kind: Kind::Web(Site::of(url)), plans: VecDeque::new(), pages: 0 })
+    Ok(Lane { id, kind: Kind::Web(Site::of(url, options.rules.clone())), plans: VecDeque::new(), pages: 0 })
 }
 
 /// Opens each list that `path` names as a source of its own, up to the limit of rows in all.

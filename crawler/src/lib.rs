@@ -11,7 +11,7 @@
 //!   read the rows; of archives `place` opens the files, `gzip` and `warc` read the records, `capture` and `wat` their pages;
 //! - a search service: `search` asks for queries with the fewest pairs, `openverse` and `commons` speak the protocols;
 //! - the live web: `pages` fetches pages, `page` extracts links and captioned images (`srcset`, `dataurl`, `charset`), `sitemap`
-//!   reads what a site lists itself, `links` spells the addresses of pages, `traps` knows where there is no end;
+//!   reads what a site lists itself, `links` spells the addresses of pages, `rules` says which belong to the crawl, `traps` knows where there is no end;
 //! - may it be fetched: `robots`, `optout`, `guard` (unsafe addresses), `hosts` (connections and rate per host),
 //!   `retry` (waits that servers ask for);
 //! - `fetch` makes requests, `images` runs the fetches of a job, `ingest` turns bytes into a stored picture;
@@ -56,6 +56,7 @@ mod place;
 mod plan;
 mod retry;
 mod robots;
+mod rules;
 mod scan;
 mod search;
 mod seen;
@@ -75,6 +76,7 @@ pub use error::Error;
 pub use ledger::{Ledger, LedgerError};
 pub use matching::Matcher;
 pub use options::{CrawlOptions, JobSizes, Source};
+pub use rules::{Pattern, Rules};
 pub use scan::{Scanned, scan};
 pub use search::Service;
 pub use summary::CrawlSummary;

@@ -1,9 +1,10 @@
 //! What a crawl is asked to do, already resolved: no file is opened and no default is looked up later.
 
-use crate::{ArchiveKind, Service};
+use crate::{ArchiveKind, Rules, Service};
 use shards::ResizeMode;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 use url::Url;
 
@@ -127,6 +128,8 @@ pub struct CrawlOptions {
     pub host_connections: usize,
     /// Requests to one host a second; 0 means no limit.
     pub host_rate: f64,
+    /// Which pages of the live web belong to the crawl.
+    pub rules: Arc<Rules>,
     /// Pages of a web source in all, rows of a URL list, files of archives.
     pub limit: Option<u64>,
     /// Fetches in flight over all hosts.
@@ -157,6 +160,7 @@ impl CrawlOptions {
             allow_private: false,
             host_connections: 4,
             host_rate: 10.0,
+            rules: Arc::default(),
             limit: None,
             concurrency: 256,
             max_depth: 100,

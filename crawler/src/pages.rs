@@ -14,7 +14,7 @@ use crate::page::{Page, Place, extract};
 use crate::segment::{SegmentSender, SegmentWriter};
 use crate::sitemap::{self, Sitemap};
 use crate::summary::{REPEATED, Tally};
-use crate::{Error, charset};
+use crate::{Error, Rules, charset};
 use rustc_hash::FxHashSet;
 use shards::{Candidate, Commit, ImageId, Job, JobKind, NewJob, PageLink, canonical_url};
 use std::sync::Arc;
@@ -26,20 +26,32 @@ use url::Url;
 /// The fragment of a sitemap in the frontier.
 const SITEMAP: &str = "sitemap";
 
-/// The pages that belong to a seed: same host and port, with or without `www.`, over http or https.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Site(String);
+/// The pages that belong to a seed: same host and port, with or without `www.`, over http or https; or what the rules say.
+#[derive(Clone, Debug)]
+pub(crate) struct Site {
+    host: String,
+    rules: Arc<Rules>,
+}
 
 impl Site {
-    /// The site of a URL.
-    pub(crate) fn of(url: &Url) -> Self {
-        let key = host_key(url);
-        Site(key.strip_prefix("www.").unwrap_or(&key).to_string())
+    /// The site of a URL under rules.
+    pub(crate) fn of(url: &Url, rules: Arc<Rules>) -> Self {
+        Site { host: bare_host(url), rules }
     }
 
     fn has(&self, url: &Url) -> bool {
-        Site::of(url) == *self
+        self.rules.allow(url, self.is_own(url))
     }
+
+    /// Whether the seed's host serves it.
+    fn is_own(&self, url: &Url) -> bool {
+        bare_host(url) == self.host
+    }
+}
+
+fn bare_host(url: &Url) -> String {
+    let key = host_key(url);
+    key.strip_prefix("www.").map(str::to_string).unwrap_or(key)
 }
 
 /// A page as it came back.
@@ -184,8 +196,9 @@ async fn read_map(body: Body) -> Option<(Page, Url)> {
 /// Takes a page's links and pairs into the harvest.
 async fn take(engine: &Arc<Engine>, harvest: &mut Harvest, mut page: Page, url: &Url, depth: u32, site: &Site, sender: &SegmentSender) {
     page.links.retain(|link| site.has(link));
-    page.maps.retain(|map| site.has(map));
-    let own = page.canonical.take().filter(|own| site.has(own));
+    // Where a sitemap lies says nothing of the pages it lists.
+    page.maps.retain(|map| site.is_own(map) || site.has(map));
+    let own = page.canonical.take().filter(|own| site.is_own(own) && site.has(own));
     if !page.directives.nofollow {
         page.links.extend(own.clone());
     }
@@ -207,7 +220,7 @@ async fn take(engine: &Arc<Engine>, harvest: &mut Harvest, mut page: Page, url: 
     }
     // The same page under many addresses is one.
     let page_url = own.as_ref().map_or_else(|| page_address(url), canonical_url);
-    let source = format!("web:{}", site.0);
+    let source = format!("web:{}", site.host);
     let origin = Origin { page_url: &page_url, source: &source, found_ms: now_ms(), licence: &page.licence };
     for mut image in page.images {
         let (image_url, data) = match &mut image.place {
@@ -258,9 +271,10 @@ mod tests {
     #[test]
     fn a_site_is_a_host_with_its_port() {
         let url = |text: &str| Url::parse(text).expect("a URL");
-        let site = Site::of(&url("http://www.e.org/a"));
+        let site = |text: &str| Site::of(&url(text), Arc::default());
+        let (local, site) = (site("http://127.0.0.1:1/"), site("http://www.e.org/a"));
         assert!(site.has(&url("https://e.org/b")) && site.has(&url("http://www.e.org:80/")));
         assert!(!site.has(&url("http://e.org:8080/")) && !site.has(&url("http://i.e.org/")) && !site.has(&url("http://e.org.evil/")));
-        assert!(!Site::of(&url("http://127.0.0.1:1/")).has(&url("http://127.0.0.1:2/")));
+        assert!(!local.has(&url("http://127.0.0.1:2/")));
     }
 }

@@ -25,7 +25,7 @@ table_row! {
         attempts: u32,
         /// When it was decided, in milliseconds since 1970 UTC.
         time_ms: i64,
-        /// Where it was found: `web:SEED`, `urls:FILE`, `wat:FILE`, `warc:FILE`, or a search service such as `openverse:QUERY`.
+        /// Where it was found: `web:HOST`, `urls:FILE`, `wat:FILE`, `warc:FILE`, or a search service such as `openverse:QUERY`.
         source: String,
         /// When its page was fetched or its service asked, in milliseconds since 1970 UTC; 0 when the source does not say.
         found_ms: i64,
