@@ -11,6 +11,9 @@ const INPUT: usize = 256 << 10;
 const OUTPUT: usize = 64 << 10;
 /// Longest header of a member: its extra field has at most 64 KiB, its name and comment are cut off here.
 const MAX_HEADER: usize = 160 << 10;
+/// Times that the input is gone back in after damage. A cut member's neighbour looks like its own bytes for a while, so that the next
+/// beginning is looked for from the damaged one's; a file made of beginnings must not be read for ever.
+const MAX_REWINDS: u32 = 10_000;
 /// What a member begins with: the magic number and the only method there is.
 const MAGIC: [u8; 3] = [0x1f, 0x8b, 8];
 
@@ -37,6 +40,9 @@ pub(crate) struct Gunzip<R> {
     /// Offset of `buffer[at]` in the input.
     offset: u64,
     inside: bool,
+    /// Where in the buffer the bytes of the member in work begin, as far as they are still there.
+    begun: usize,
+    rewinds: u32,
     inflate: Decompress,
     crc: Crc,
     length: u32,
@@ -52,6 +58,8 @@ impl<R: Read> Gunzip<R> {
             filled: 0,
             offset,
             inside: false,
+            begun: 0,
+            rewinds: 0,
             inflate: Decompress::new(false),
             crc: Crc::new(),
             length: 0,
@@ -84,7 +92,7 @@ impl<R: Read> Gunzip<R> {
             }
             self.inflate.reset(false);
             self.crc.reset();
-            (self.inside, self.length) = (true, 0);
+            (self.inside, self.length, self.begun) = (true, 0, self.at);
         }
         if self.at == self.filled && !self.need(1)? {
             self.inside = false;
@@ -101,15 +109,23 @@ impl<R: Read> Gunzip<R> {
         match status {
             Ok(Status::StreamEnd) => {
                 self.inside = false;
-                Ok(if self.sum_is_right()? { Step::MemberEnd } else { Step::Damaged })
+                if self.sum_is_right()? { Ok(Step::MemberEnd) } else { self.give_up() }
             }
             Ok(_) => Ok(Step::Data),
-            Err(_) => {
-                self.inside = false;
-                self.seek_magic()?;
-                Ok(Step::Damaged)
-            }
+            Err(_) => self.give_up(),
         }
+    }
+
+    /// Leaves the member in work for the next one.
+    fn give_up(&mut self) -> Result<Step> {
+        self.inside = false;
+        if self.rewinds < MAX_REWINDS {
+            self.rewinds += 1;
+            self.offset -= (self.at - self.begun) as u64;
+            self.at = self.begun;
+        }
+        self.seek_magic()?;
+        Ok(Step::Damaged)
     }
 
     /// Makes at least `count` bytes ready, if the input has them.
@@ -118,7 +134,7 @@ impl<R: Read> Gunzip<R> {
             return Ok(true);
         }
         self.buffer.copy_within(self.at..self.filled, 0);
-        (self.at, self.filled) = (0, self.filled - self.at);
+        (self.at, self.filled, self.begun) = (0, self.filled - self.at, 0);
         while self.filled < count {
             match self.input.read(&mut self.buffer[self.filled..]) {
                 Ok(0) => return Ok(false),
@@ -246,8 +262,8 @@ mod tests {
         assert_eq!(unpack(&[one.clone(), wrong_sum, three.clone()].concat()).2, 1);
         let cut = [&one[..one.len() / 2], &three].concat();
         let (out, ends, damages) = unpack(&cut);
-        assert!(out.ends_with(b"the third") || damages == 2, "{damages}");
-        assert!(!ends.is_empty() || damages > 0);
+        assert!(out.ends_with(b"the third"));
+        assert_eq!((ends.len(), damages), (1, 1));
         let (out, _, damages) = unpack(&[one.clone(), b"nothing of the kind".to_vec(), three.clone()].concat());
         assert_eq!((out, damages), (b"the first memberthe third".to_vec(), 1));
         let (_, ends, damages) = unpack(&[one, three[..5].to_vec()].concat());

@@ -47,6 +47,12 @@ pub(crate) fn field<'a>(head: &'a [u8], name: &str) -> Option<&'a str> {
     })
 }
 
+/// Whether bytes are a record's beginning with its whole head.
+fn begins_record(bytes: &[u8]) -> bool {
+    let end = || memmem::find(&bytes[..bytes.len().min(MAX_HEAD)], b"\r\n\r\n");
+    bytes.starts_with(VERSION) && end().is_some_and(|end| field(&bytes[..end], "Content-Length").is_some())
+}
+
 enum Bytes<R> {
     Packed(Gunzip<R>),
     Plain(R, u64),
@@ -65,7 +71,7 @@ pub(crate) struct Records<R> {
     /// Unpacked bytes; those before `at` are done with.
     data: Vec<u8>,
     at: usize,
-    /// Where in `data` the last member began.
+    /// Where in `data` the member in work began, or the last one.
     mark: Option<usize>,
     /// Whether `at` is where a record should begin, after damage.
     is_start: bool,
@@ -155,19 +161,27 @@ impl<R: Read> Records<R> {
     /// Reads some more bytes, and notes where a member begins. After damage nothing read is of use.
     fn grow(&mut self) -> Result<Step> {
         let step = match &mut self.bytes {
-            Bytes::Packed(gunzip) => gunzip.step(&mut self.data)?,
+            Bytes::Packed(gunzip) => {
+                if gunzip.is_between() {
+                    self.mark = Some(self.data.len());
+                }
+                gunzip.step(&mut self.data)?
+            }
             Bytes::Plain(input, offset) => {
                 let read = input.take(CHUNK as u64).read_to_end(&mut self.data)?;
                 *offset += read as u64;
                 if read == 0 { Step::End } else { Step::Data }
             }
         };
-        match step {
-            Step::MemberEnd => self.mark = Some(self.data.len()),
-            Step::Damaged => (self.at, self.mark, self.is_start) = (self.data.len(), None, true),
-            Step::Data | Step::End => {}
+        if step == Step::Damaged {
+            (self.at, self.mark, self.is_start) = (self.data.len(), None, true);
         }
         Ok(step)
+    }
+
+    /// Whether all bytes of the members read so far are there.
+    fn is_between(&self) -> bool {
+        matches!(&self.bytes, Bytes::Packed(gunzip) if gunzip.is_between())
     }
 
     /// Finds the ends of the record that begins at `at`, reading as much as it takes.
@@ -206,14 +220,14 @@ impl<R: Read> Records<R> {
         }
         let end = head.1 + 4 + block;
         // On to the end of its member, where there is one, so that its sum has been compared.
-        while self.data.len() <= end + 4 && self.mark.is_none_or(|mark| mark < end) {
+        while self.data.len() <= end + 4 && !(self.is_between() && self.data.len() >= end) {
             match self.grow()? {
                 Step::End if self.data.len() >= end => break,
                 Step::End | Step::Damaged => return Ok(Located::Damaged),
                 Step::Data | Step::MemberEnd => {}
             }
             // Members may be cut anywhere; but one that begins as a record does means that this one says a wrong length.
-            if let Some(mark) = self.mark.filter(|mark| (self.at + 1..end).contains(mark) && self.data[*mark..].starts_with(VERSION)) {
+            if let Some(mark) = self.mark.filter(|mark| (self.at + 1..end).contains(mark) && begins_record(&self.data[*mark..])) {
                 (self.at, self.is_start) = (mark, true);
                 return Ok(Located::Damaged);
             }

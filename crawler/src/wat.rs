@@ -40,9 +40,10 @@ pub(crate) fn read(block: &[u8], url: &Url) -> Option<Option<Page>> {
     }
     page.licence = head.links.into_iter().find(|link| is_licence(&link.rel.0)).map(|link| link.url.0.into_owned()).unwrap_or_default();
     for image in images {
-        match serde_json::from_str::<Image>(image) {
-            Ok(image) if image.path.0 == "IMG@/src" => take(&mut page, &base, image),
-            _ => {}
+        if let Ok(image) = serde_json::from_str::<Image>(image)
+            && image.path.0 == "IMG@/src"
+        {
+            take(&mut page, &base, image);
         }
     }
     Some(Some(page))
