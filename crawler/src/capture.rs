@@ -29,7 +29,9 @@ pub(crate) enum Capture {
 pub(crate) fn read(record: &Record, url: &Url, enough: u32) -> Capture {
     match record.field("WARC-Type") {
         Some("response") => response(record.block, url, enough),
-        Some("resource") if record.field("Content-Type").is_some_and(is_html) => page(record.block, None, Directives::default(), url, enough),
+        Some("resource") if record.field("Content-Type").is_some_and(is_html) => {
+            page(record.block, None, Directives::default(), url, enough)
+        }
         _ => Capture::Other,
     }
 }
@@ -152,7 +154,10 @@ mod tests {
         let mut packer = GzEncoder::new(Vec::new(), Compression::default());
         packer.write_all(PAGE).expect("packed");
         let packed = packer.finish().expect("packed");
-        let chunks = |bytes: &[u8]| [b"5\r\n".as_slice(), &bytes[..5], b"\r\n", format!("{:X};x=y\r\n", bytes.len() - 5).as_bytes(), &bytes[5..], b"\r\n0\r\n\r\n"].concat();
+        let chunks = |bytes: &[u8]| {
+            [b"5\r\n".as_slice(), &bytes[..5], b"\r\n", format!("{:X};x=y\r\n", bytes.len() - 5).as_bytes(), &bytes[5..], b"\r\n0\r\n\r\n"]
+                .concat()
+        };
         assert_eq!(answer("Content-Type: text/html\r\n", PAGE), ["café"]);
         assert_eq!(answer("content-type: text/html; charset=latin1\r\nContent-Encoding: gzip\r\n", &packed), ["café"]);
         assert_eq!(answer("Transfer-Encoding: chunked\r\n", &chunks(PAGE)), ["café"]);

@@ -185,7 +185,10 @@ mod tests {
         let first = service.first("a \"red\" cat");
         assert!(first.as_str().starts_with("https://commons.wikimedia.org/w/api.php?action=query&format=json"), "{first}");
         let value = |url: &Url, name: &str| url.query_pairs().find(|(known, _)| known == name).map(|(_, value)| value.into_owned());
-        assert_eq!((value(&first, "gsrsearch").as_deref(), value(&first, "iiurlwidth").as_deref()), (Some("\"a  red  cat\" filetype:bitmap"), Some("1280")));
+        assert_eq!(
+            (value(&first, "gsrsearch").as_deref(), value(&first, "iiurlwidth").as_deref()),
+            (Some("\"a  red  cat\" filetype:bitmap"), Some("1280"))
+        );
         let Answer::Results { images, next } = service.read(&first, ANSWER.as_bytes()) else { panic!("results") };
         let (found, page) = &images[0];
         assert_eq!(found.captions, [("description", "A red cat & a dog".to_string()), ("title", "A red.cat".to_string())]);

@@ -5,11 +5,11 @@ use crate::fetch::host_key;
 use crate::guard::is_private_host;
 use crate::layout::{Layout, payload};
 use crate::pages::Site;
+use crate::place::{Place, Places};
+use crate::search::{self, Search};
 use crate::seen::{Seen, tables};
 use crate::segment::sweep;
 use crate::summary::Tally;
-use crate::place::{Place, Places};
-use crate::search::{self, Search};
 use crate::{ArchiveKind, CrawlOptions, CrawlSummary, Error, Ledger, Matcher, Service, Source, archives, images, lists, pages, plan, urls};
 use rustc_hash::FxHashSet;
 use shards::{Candidate, Job, JobKind, Meter, NewJob, PageLink, TableReader, canonical_url};
@@ -96,19 +96,16 @@ pub async fn crawl(
 /// A public seed needs a contact; lists are checked row by row when they are planned.
 fn check_contact(options: &CrawlOptions) -> Result<(), Error> {
     let public = options.sources.iter().find_map(|source| match source {
-        Source::Web(url) | Source::Search { endpoint: url, .. } if options.contact.is_none() && !is_private_host(url) => Some(host_key(url)),
+        Source::Web(url) | Source::Search { endpoint: url, .. } if options.contact.is_none() && !is_private_host(url) => {
+            Some(host_key(url))
+        }
         _ => None,
     });
     public.map_or(Ok(()), |host| Err(Error::Contact { host }))
 }
 
 /// Records new sources and leases the plan jobs that are open.
-fn open_sources(
-    options: &CrawlOptions,
-    places: &Places,
-    ledger: &dyn Ledger,
-    matcher: Option<&dyn Matcher>,
-) -> Result<Vec<Lane>, Error> {
+fn open_sources(options: &CrawlOptions, places: &Places, ledger: &dyn Ledger, matcher: Option<&dyn Matcher>) -> Result<Vec<Lane>, Error> {
     ledger.reopen().map_err(Error::ledger("reopen jobs"))?;
     let mut lanes: Vec<Lane> = Vec::new();
     for source in &options.sources {
@@ -186,7 +183,13 @@ fn open_site(url: &Url, options: &CrawlOptions, ledger: &dyn Ledger) -> Result<L
 }
 
 /// Opens each list that `path` names as a source of its own, up to the limit of rows in all.
-fn open_lists(path: &Path, url: Option<&str>, caption: Option<&str>, options: &CrawlOptions, ledger: &dyn Ledger) -> Result<Vec<Lane>, Error> {
+fn open_lists(
+    path: &Path,
+    url: Option<&str>,
+    caption: Option<&str>,
+    options: &CrawlOptions,
+    ledger: &dyn Ledger,
+) -> Result<Vec<Lane>, Error> {
     let mut left = options.limit;
     let mut lanes = Vec::new();
     for file in lists::expand(path)? {

@@ -102,7 +102,10 @@ mod tests {
         let Answer::Results { images, next } = service.read(&first, ANSWER.as_bytes()) else { panic!("results") };
         assert_eq!(images.len(), 2);
         let (found, page) = &images[0];
-        assert_eq!((found.captions.as_slice(), page.as_str()), ([("title", "A red & cat".to_string())].as_slice(), "https://www.flickr.com/1"));
+        assert_eq!(
+            (found.captions.as_slice(), page.as_str()),
+            ([("title", "A red & cat".to_string())].as_slice(), "https://www.flickr.com/1")
+        );
         assert_eq!((found.author.as_str(), found.licence.as_str()), ("Ann", "https://creativecommons.org/licenses/by/2.0/"));
         assert_eq!((images[1].0.licence.as_str(), images[1].0.captions.len()), ("cc0 1.0", 0));
         let next = next.expect("a second page");

@@ -147,7 +147,8 @@ impl Places {
                     return Err(Error::Contact { host: url.host_str().unwrap_or_default().to_string() });
                 }
                 self.guard.permit_url(url).map_err(|refused| Error::Archive { place: place.to_string(), why: refused.to_string() })?;
-                let mut stream = WebStream { client: self.client.clone(), url: url.clone(), offset, response: None, chunk: Vec::new(), at: 0 };
+                let mut stream =
+                    WebStream { client: self.client.clone(), url: url.clone(), offset, response: None, chunk: Vec::new(), at: 0 };
                 stream.connect().map_err(|error| broken(place, &error))?;
                 Ok(Box::new(stream))
             }
@@ -192,7 +193,11 @@ impl Places {
                 Vec::new()
             };
             if files.is_empty() && !path.is_file() {
-                let why = if path.is_dir() { format!("it holds no file ending in {}", endings.join(", ")) } else { "there is no such file".to_string() };
+                let why = if path.is_dir() {
+                    format!("it holds no file ending in {}", endings.join(", "))
+                } else {
+                    "there is no such file".to_string()
+                };
                 return Err(Error::Archive { place: text.to_string(), why });
             }
             if !files.is_empty() {
@@ -395,7 +400,11 @@ mod tests {
                     None => "200 OK",
                 };
                 let range = from.map_or(String::new(), |from| format!("Content-Range: bytes {from}-{}/{}\r\n", body.len() - 1, body.len()));
-                let _ = write!(stream, "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n{range}ETag: \"a\"\r\nLast-Modified: Thu, 01 Jan 2026 00:00:00 GMT\r\n\r\n", rest.len());
+                let _ = write!(
+                    stream,
+                    "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n{range}ETag: \"a\"\r\nLast-Modified: Thu, 01 Jan 2026 00:00:00 GMT\r\n\r\n",
+                    rest.len()
+                );
                 let _ = stream.write_all(&rest[..rest.len().min(most)]);
                 log.lock().expect("no panic").push(head);
             }
@@ -447,7 +456,12 @@ mod tests {
         // What AWS_ENDPOINT and its like say, without touching this process's environment.
         let got = beside(move || {
             let url = Url::parse("s3://bucket/folder/key").expect("a URL");
-            let variables = [("aws_endpoint", format!("http://{address}")), ("aws_allow_http", "true".into()), ("aws_skip_signature", "true".into()), ("aws_region", "us-east-1".into())];
+            let variables = [
+                ("aws_endpoint", format!("http://{address}")),
+                ("aws_allow_http", "true".into()),
+                ("aws_skip_signature", "true".into()),
+                ("aws_region", "us-east-1".into()),
+            ];
             let (store, path) = object_store::parse_url_opts(&url, variables).expect("a store");
             let options = GetOptions { range: Some(GetRange::Offset(4)), ..GetOptions::default() };
             let result = Handle::current().block_on(store.get_opts(&path, options)).expect("an answer");
@@ -472,7 +486,9 @@ mod tests {
         let places = Places::new(&options()).expect("places");
         let expand = |text: PathBuf| {
             let found = places.expand(text.to_str().expect("a path"), "warc", &[".warc", ".warc.gz"])?;
-            Ok::<_, Error>(found.iter().map(|place| place.to_string().replace(dir.path().to_str().expect("a path"), "")).collect::<Vec<_>>())
+            Ok::<_, Error>(
+                found.iter().map(|place| place.to_string().replace(dir.path().to_str().expect("a path"), "")).collect::<Vec<_>>(),
+            )
         };
         assert_eq!(expand(dir.path().into()).expect("expanded"), ["/b.warc.gz", "/sub/a.warc"]);
         assert_eq!(expand(path("*.gz")).expect("expanded"), ["/b.warc.gz", "/c.wat.gz", "/warc.paths.gz"]);

@@ -41,12 +41,10 @@ fn plan_stretch(engine: &Arc<Engine>, job: &Job, stretch: &Stretch) -> Result<Ta
     for row in read(stretch)? {
         match row {
             Row::Bad(why) => tally.count(format!("row:{why}")),
-            Row::Pair(candidate) => {
-                match engine.claim(*candidate, &mut tally) {
-                    Some(candidate) => candidates.push(candidate),
-                    None => tally.count("row:repeated"),
-                }
-            }
+            Row::Pair(candidate) => match engine.claim(*candidate, &mut tally) {
+                Some(candidate) => candidates.push(candidate),
+                None => tally.count("row:repeated"),
+            },
         }
     }
     commit(engine, job, candidates, None, &tally)?;

@@ -410,7 +410,11 @@ mod tests {
     }
 
     fn all(path: &Path, rows: u64) -> Vec<Row> {
-        cut(path, Path::new("unused"), None, None, None, rows).expect("cut").iter().flat_map(|stretch| read(stretch).expect("read")).collect()
+        cut(path, Path::new("unused"), None, None, None, rows)
+            .expect("cut")
+            .iter()
+            .flat_map(|stretch| read(stretch).expect("read"))
+            .collect()
     }
 
     fn pair(url: &str, caption: &str) -> Row {
@@ -444,7 +448,16 @@ mod tests {
         let array = format!("[{}]", json.trim_end().replace("{\n\n", "7\n").replace('\n', ",\n"));
         let txt = "http://e.org/1 one, \"1\"\nhttp://e.org/x\nnothing c\n \t\nhttp:// c\nhttp://e.org/2\ttwo";
         let (_dir, path) = write("a.txt", txt);
-        assert_eq!(bare(all(&path, 2)), [pair("http://e.org/1", "one, \"1\""), Row::Bad("no-caption"), Row::Bad("bad-url"), Row::Bad("bad-url"), pair("http://e.org/2", "two")]);
+        assert_eq!(
+            bare(all(&path, 2)),
+            [
+                pair("http://e.org/1", "one, \"1\""),
+                Row::Bad("no-caption"),
+                Row::Bad("bad-url"),
+                Row::Bad("bad-url"),
+                pair("http://e.org/2", "two")
+            ]
+        );
         for (name, text) in [("a.csv", csv), ("a.tsv", tsv), ("a.jsonl", json), ("b.json", json), ("a.json", array.as_str())] {
             let (_dir, path) = write(name, text);
             for rows in [1, 2, 4, 100] {
@@ -482,7 +495,10 @@ mod tests {
         };
         let pair = only("a.csv", csv);
         assert!(pair.source.starts_with("urls:") && pair.source.ends_with("a.csv"));
-        assert_eq!((pair.licence.as_str(), pair.author.as_str(), pair.extra.as_str()), ("by", "Ann", r#"{"License":"by","creator":"Ann"}"#));
+        assert_eq!(
+            (pair.licence.as_str(), pair.author.as_str(), pair.extra.as_str()),
+            ("by", "Ann", r#"{"License":"by","creator":"Ann"}"#)
+        );
         let pair = only("a.jsonl", json);
         assert_eq!((pair.page_url.as_str(), pair.licence.as_str()), ("http://e.org/p", "by"));
         assert_eq!(serde_json::from_str::<Value>(&pair.extra).expect("JSON")["n"], 7);
@@ -505,7 +521,10 @@ mod tests {
         match all(&path, 10).swap_remove(0) {
             Row::Pair(pair) => {
                 assert_eq!(pair.licence, "by");
-                assert_eq!(serde_json::from_str::<Value>(&pair.extra).expect("JSON"), serde_json::json!({"similarity": 0.5, "n": 7, "license": "by"}));
+                assert_eq!(
+                    serde_json::from_str::<Value>(&pair.extra).expect("JSON"),
+                    serde_json::json!({"similarity": 0.5, "n": 7, "license": "by"})
+                );
             }
             bad => panic!("{bad:?}"),
         }

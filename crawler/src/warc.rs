@@ -282,8 +282,11 @@ mod tests {
     use std::io::Write;
 
     fn record(number: usize, block: &str) -> Vec<u8> {
-        format!("WARC/1.0\r\nWARC-Type: response\r\nwarc-target-uri: http://e.org/{number}\r\nContent-Length: {}\r\n\r\n{block}\r\n\r\n", block.len())
-            .into_bytes()
+        format!(
+            "WARC/1.0\r\nWARC-Type: response\r\nwarc-target-uri: http://e.org/{number}\r\nContent-Length: {}\r\n\r\n{block}\r\n\r\n",
+            block.len()
+        )
+        .into_bytes()
     }
 
     fn pack(bytes: &[u8]) -> Vec<u8> {

@@ -295,9 +295,16 @@ mod tests {
         let own = |url: &str, field: &'static str, text: &str| (url.to_string(), field, text.to_string());
         assert_eq!(
             pairs(&record("", "", links)),
-            [own("https://e.org/a/i.jpg", "alt", "one & two"), own("https://o.org/j.jpg", "alt", "café"), own("https://o.org/j.jpg", "title", "T")]
+            [
+                own("https://e.org/a/i.jpg", "alt", "one & two"),
+                own("https://o.org/j.jpg", "alt", "café"),
+                own("https://o.org/j.jpg", "title", "T")
+            ]
         );
-        assert_eq!(pairs(&record("", "\"Base\":\"/z/\"", "{\"path\":\"IMG@/src\",\"url\":\"i.jpg\",\"alt\":\"i\"}"))[0].0, "https://e.org/z/i.jpg");
+        assert_eq!(
+            pairs(&record("", "\"Base\":\"/z/\"", "{\"path\":\"IMG@/src\",\"url\":\"i.jpg\",\"alt\":\"i\"}"))[0].0,
+            "https://e.org/z/i.jpg"
+        );
         let spaced = record("", "", "{\"path\":\"IMG@/src\",\"url\":\"i.jpg\",\"alt\":\"i\"}").replace("\"Links\":[", "\"Links\" : [ ");
         assert_eq!(pairs(&spaced).len(), 1);
     }
@@ -308,8 +315,16 @@ mod tests {
         let page = |headers: &str, head: &str| page(record(headers, head, image).as_bytes()).expect("a record").expect("images");
         assert_eq!(page("\"X-Robots-TAG\":\"noai\",\"Server\":\"x\"", "").directives.refusal, Some("noai"));
         assert_eq!(page("\"tdm-reservation\":\"1\"", "").directives.refusal, Some("tdm-reservation"));
-        assert_eq!(page("", "\"Metas\":[{\"property\":\"og:x\",\"content\":\"noai\"},{\"name\":\"robots\",\"content\":\"noimageai\"}]").directives.refusal, Some("noimageai"));
-        assert_eq!(page("", "\"Link\":[{\"path\":\"LINK@/href\",\"url\":\"https://c.org/by\",\"rel\":\"license\"}]").licence, "https://c.org/by");
+        assert_eq!(
+            page("", "\"Metas\":[{\"property\":\"og:x\",\"content\":\"noai\"},{\"name\":\"robots\",\"content\":\"noimageai\"}]")
+                .directives
+                .refusal,
+            Some("noimageai")
+        );
+        assert_eq!(
+            page("", "\"Link\":[{\"path\":\"LINK@/href\",\"url\":\"https://c.org/by\",\"rel\":\"license\"}]").licence,
+            "https://c.org/by"
+        );
         assert_eq!(page("", "").directives.refusal, None);
     }
 

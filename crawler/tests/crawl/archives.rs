@@ -17,7 +17,10 @@ fn image(path: &str, _: u64) -> Answer {
 }
 
 fn record(kind: &str, uri: &str, block: &[u8]) -> Vec<u8> {
-    let head = format!("WARC/1.0\r\nWARC-Type: {kind}\r\nWARC-Target-URI: {uri}\r\nWARC-Date: 2026-01-01T00:00:01Z\r\nContent-Length: {}\r\n\r\n", block.len());
+    let head = format!(
+        "WARC/1.0\r\nWARC-Type: {kind}\r\nWARC-Target-URI: {uri}\r\nWARC-Date: 2026-01-01T00:00:01Z\r\nContent-Length: {}\r\n\r\n",
+        block.len()
+    );
     gzip(&[head.as_bytes(), block, b"\r\n\r\n"].concat())
 }
 
@@ -157,6 +160,7 @@ async fn lists_of_archives_on_a_server_are_read() {
     });
     let (seen, out) = tokio::task::spawn_blocking(|| listed.join()).await.expect("joined").expect("no panic").expect("listed");
     assert_eq!((seen.pairs, seen.pages, seen.damaged, seen.missing), (195, 39, 1, 1));
-    let lines: Vec<serde_json::Value> = String::from_utf8(out).expect("UTF-8").lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let lines: Vec<serde_json::Value> =
+        String::from_utf8(out).expect("UTF-8").lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert_eq!(lines.iter().filter(|line| line["opt_out"] == "noai").count(), 5);
 }
