@@ -1,6 +1,6 @@
 # diptych for people: each target takes the program's flags as variables, such as `make train MODEL=ViT-B-32 EPOCHS=32`.
 # Everything is .PHONY: some targets are folders too, and the program itself knows what is done.
-.PHONY: help setup build demo wordlist crawl curate shards train eval report sql status verify test lint interop interop-shards real-run
+.PHONY: help setup build demo wordlist crawl curate shards train eval report sql status verify test lint interop interop-shards bench-wat real-run
 
 CACHE := $(or $(DIPTYCH_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/diptych)
 export LIBTORCH ?= $(CACHE)/libtorch-2.11.0/link
@@ -77,16 +77,26 @@ lint: setup ## Check formatting and clippy's warnings
 	@cargo fmt --all --check
 	@cargo clippy --release --workspace --all-targets -- -D warnings
 
-interop: build ## Compare with Python peers on real data, in a virtual environment outside the tree (DATA=folder with enwiki-excerpt.xml.bz2)
-	@[ -n '$(DATA)' ] || { echo "make interop DATA=folder with enwiki-excerpt.xml.bz2" >&2; exit 2; }
+interop: build ## Compare with Python peers on real data, in a virtual environment outside the tree (DATA=folder with enwiki-excerpt.xml.bz2, pages.tar.xz)
+	@[ -n '$(DATA)' ] || { echo "make interop DATA=folder with enwiki-excerpt.xml.bz2 and pages.tar.xz" >&2; exit 2; }
 	@[ -x '$(CACHE)/interop/bin/wikiextractor' ] || { python3 -m venv '$(CACHE)/interop' && '$(CACHE)/interop/bin/pip' install -q wikiextractor==3.1.0; }
+	@'$(CACHE)/interop/bin/python' -c 'import ada_url, selectolax' 2>/dev/null || '$(CACHE)/interop/bin/pip' install -q selectolax==0.4.6 ada-url==4.0.0
 	@work=$$(mktemp -d) && trap "rm -rf $$work" EXIT && \
-	  '$(CACHE)/interop/bin/python' tests/interop/wordlist.py '$(DIPTYCH)' '$(abspath $(DATA))/enwiki-excerpt.xml.bz2' "$$work"
+	  '$(CACHE)/interop/bin/python' tests/interop/wordlist.py '$(DIPTYCH)' '$(abspath $(DATA))/enwiki-excerpt.xml.bz2' "$$work" && \
+	  '$(CACHE)/interop/bin/python' tests/interop/pages.py '$(DIPTYCH)' '$(abspath $(DATA))/pages.tar.xz' "$$work"
 	@$(MAKE) --no-print-directory interop-shards
 
 interop-shards: build ## Read shards with tar, webdataset 0.2 and 1.0, open_clip's trainer, Megatron-Energon; import from img2dataset (PYTHON=python3, one with torch saves its download)
 	@work=$$(mktemp -d) && trap "rm -rf $$work" EXIT && python=$$(tests/interop/peers.sh '$(CACHE)/interop-shards' '$(or $(PYTHON),python3)') && \
 	  "$$python" tests/interop/shards.py '$(DIPTYCH)' "$$work" '$(CACHE)/interop-shards'
+
+bench-wat: build ## Pairs of a WAT file against fastwarc and orjson (DATA=folder with pages.tar.xz)
+	@[ -n '$(DATA)' ] || { echo "make bench-wat DATA=folder with pages.tar.xz" >&2; exit 2; }
+	@[ -x '$(CACHE)/bench/bin/python' ] || python3 -m venv '$(CACHE)/bench'
+	@'$(CACHE)/bench/bin/python' -c 'import fastwarc, orjson, selectolax' 2>/dev/null || '$(CACHE)/bench/bin/pip' install -q fastwarc==0.15.2 orjson==3.13.0 selectolax==0.4.6
+	@work=$$(mktemp -d) && trap "rm -rf $$work" EXIT && tar -xJf '$(DATA)/pages.tar.xz' -C "$$work" && \
+	  '$(CACHE)/bench/bin/python' benches/wat-file.py "$$work" "$$work/pages.warc.wat.gz" && \
+	  '$(CACHE)/bench/bin/python' benches/wat.py '$(DIPTYCH)' "$$work/pages.warc.wat.gz"
 
 real-run: build ## The whole line on real data (DATA=folder with cifar10.tar.xz, photos.tar, enwiki-excerpt.xml.bz2; needs nginx)
 	@benches/real-run.sh '$(DATA)' '$(DIPTYCH)' $(OUT)

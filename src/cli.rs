@@ -24,6 +24,8 @@ pub enum Command {
     Wordlist(Wordlist),
     /// Collect image-text pairs that match the query list, at most so many per query
     Crawl(Crawl),
+    /// List the pairs of URL lists, WARC and WAT files as JSON lines, without a corpus
+    Pairs(Pairs),
     /// Select from the pool: filters, duplicates, balance; writes a manifest and a reason for every pair
     Curate(Curate),
     /// Write a manifest's samples as shuffled WebDataset shards
@@ -120,7 +122,9 @@ pub struct Crawl {
     /// Query list; kept in the corpus, so later calls may leave it out. Without a list every captioned pair is taken
     #[arg(long, value_name = "FILE")]
     pub queries: Option<PathBuf>,
-    /// web:URL follows links from a seed; urls:FILE reads a list (Parquet, CSV, TSV, JSON lines) with URL and caption columns
+    /// web:URL follows links from a seed; urls:FILE reads a list (Parquet, CSV, TSV, JSON, text, also packed), a folder or pattern of them;
+    /// warc:WHERE and wat:WHERE read archives: a file, folder, pattern, https:// or s3:// address, list of paths, or CC-MAIN-YYYY-WW;
+    /// openverse: and commons: search for each query, those with the fewest pairs first
     #[arg(long, required = true, value_name = "KIND:WHERE")]
     pub source: Vec<String>,
     /// Pairs per query after curation; the crawl fetches 1.5 times as many, for what filters will drop [default: 20000]
@@ -159,9 +163,35 @@ pub struct Crawl {
     /// Times that a request is made again after a network error, 429 or 5xx
     #[arg(long, default_value_t = 2, value_name = "N")]
     pub retries: u32,
-    /// Stop each source after this many pages (web) or rows (lists)
+    /// Follow links to pages that match HOST or HOST/PATH (* is anything) of whatever host, instead of the seed's site; may be given several times
+    #[arg(long, value_name = "PATTERN")]
+    pub include: Vec<String>,
+    /// Do not follow links to pages that match; may be given several times
+    #[arg(long, value_name = "PATTERN")]
+    pub exclude: Vec<String>,
+    /// Stop each source after this many pages (web), rows (lists) or files (archives)
     #[arg(long, value_name = "N")]
     pub limit: Option<u64>,
+}
+
+/// Flags of `pairs`.
+#[derive(Args, Debug)]
+pub struct Pairs {
+    /// urls:, warc: or wat: source, as `crawl` takes it; may be given several times
+    #[arg(long, required = true, value_name = "KIND:WHERE")]
+    pub source: Vec<String>,
+    /// Stop each source after this many rows (lists) or files (archives)
+    #[arg(long, value_name = "N")]
+    pub limit: Option<u64>,
+    /// Side to which images would be reduced, in pixels: of an image in several sizes the one with 4 times as many is listed
+    #[arg(long, default_value_t = 256, value_name = "PIXELS")]
+    pub image_size: u32,
+    /// Mail address or web page of who asks; required for archives on public servers
+    #[arg(long, value_name = "ADDRESS")]
+    pub contact: Option<String>,
+    /// Allow archives at loopback and private addresses
+    #[arg(long)]
+    pub allow_private: bool,
 }
 
 /// Flags of `curate`.

@@ -9,6 +9,7 @@ mod demo;
 mod eval;
 mod failure;
 mod import;
+mod pairs;
 mod progress;
 mod remove;
 mod report;
@@ -44,6 +45,7 @@ fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Wordlist(flags) => wordlist::run(&flags),
         Command::Crawl(flags) => crawl::run(&flags),
+        Command::Pairs(flags) => pairs::run(&flags),
         Command::Curate(flags) => curate::run(&flags),
         Command::Shard(flags) => shard::run(&flags),
         Command::Import(flags) => import::run(&flags),

@@ -143,7 +143,8 @@ pub(crate) async fn run(engine: Arc<Engine>, job: Job) -> Result<Tally, Error> {
     let candidates = engine.blocking(move |engine| {
         let candidates = TableReader::<Candidate>::read_all(&path)?;
         // Asked again here: the run that planned them may have had a contact.
-        let mut addresses = candidates.iter().filter(|candidate| candidate.outcome.is_empty() && candidate.page_url.is_empty());
+        let planned = |candidate: &&Candidate| candidate.outcome.is_empty() && !candidate.source.starts_with("web:");
+        let mut addresses = candidates.iter().filter(planned);
         addresses.try_for_each(|candidate| Url::parse(&candidate.image_url).map_or(Ok(()), |url| engine.fetcher.require_contact(&url)))?;
         Ok(candidates)
     });

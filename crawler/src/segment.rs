@@ -151,7 +151,7 @@ impl Segment {
             };
             let picture = tar.append(&format!("{}.jpg", row.key), &image.jpeg)?;
             let text = tar.append(&format!("{}.txt", row.key), row.caption.as_bytes())?;
-            let json = tar.append(&format!("{}.json", row.key), row.record(&pair.field).as_bytes())?;
+            let json = tar.append(&format!("{}.json", row.key), row.record(pair).as_bytes())?;
             (row.image_offset, row.image_length) = (picture.offset, picture.length);
             (row.text_offset, row.text_length) = (text.offset, text.length);
             (row.json_offset, row.json_length) = (json.offset, json.length);

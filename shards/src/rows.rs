@@ -13,7 +13,7 @@ table_row! {
         page_url: String,
         /// The cleaned caption.
         caption: String,
-        /// Where the caption stood: `alt`, `title`, `figcaption`, `aria-label`, or `column` for a URL list.
+        /// Where the caption stood: `alt`, `title`, `figcaption`, `aria-label`; `column` in a URL list, `description` or `title` in a search.
         field: String,
         /// The queries it matches, ascending, as ids of `queries.parquet`.
         query_ids: Vec<u32>,
@@ -26,6 +26,42 @@ table_row! {
         attempts: u32,
         /// When it was decided, in milliseconds since 1970 UTC.
         time_ms: i64,
+        /// Where it was found: `web:HOST`, `urls:FILE`, `wat:FILE`, `warc:FILE`, or a search service such as `openverse:QUERY`.
+        source: String,
+        /// When its page was fetched or its service asked, in milliseconds since 1970 UTC; 0 when the source does not say.
+        found_ms: i64,
+        /// The words that stand around the image on its page, cut short; empty when the source does not say.
+        nearby: String,
+        /// A hint of the licence: a name or an address as found; empty when there is none.
+        licence: String,
+        /// Who made the image, as the source says; empty when it does not.
+        author: String,
+        /// Further columns of a URL list, a JSON object; empty when there are none.
+        extra: String,
+    }
+}
+
+impl Candidate {
+    /// A pair as it is found, not yet matched and not decided. `image_url` is canonical, `caption` cleaned.
+    pub fn new(image_url: String, page_url: String, caption: String, field: &str) -> Self {
+        Candidate {
+            pair_id: PairId::new(&image_url, &caption),
+            image_url,
+            page_url,
+            caption,
+            field: field.to_string(),
+            query_ids: Vec::new(),
+            outcome: String::new(),
+            detail: String::new(),
+            attempts: 0,
+            time_ms: 0,
+            source: String::new(),
+            found_ms: 0,
+            nearby: String::new(),
+            licence: String::new(),
+            author: String::new(),
+            extra: String::new(),
+        }
     }
 }
 
@@ -170,14 +206,17 @@ impl Candidate {
         if outcome != "removed" {
             self.detail = outcome;
         }
-        (self.image_url, self.page_url, self.caption) = (String::new(), String::new(), String::new());
+        for text in [&mut self.image_url, &mut self.page_url, &mut self.caption, &mut self.nearby, &mut self.author, &mut self.extra] {
+            text.clear();
+        }
     }
 }
 
 impl PoolRow {
-    /// The JSON member of the sample: img2dataset's fields, then ours. `field` is the candidate's.
-    pub fn record(&self, field: &str) -> String {
-        serde_json::json!({
+    /// The JSON member of the sample: img2dataset's fields, then ours, then those of the list that are neither. `pair` is the candidate that
+    /// was fetched.
+    pub fn record(&self, pair: &Candidate) -> String {
+        let mut record = serde_json::json!({
             "caption": self.caption,
             "url": self.url,
             "key": self.key,
@@ -190,9 +229,21 @@ impl PoolRow {
             "pair_id": self.pair_id.to_string(),
             "image_id": self.image_id.to_string(),
             "page_url": self.page_url,
-            "field": field,
-        })
-        .to_string()
+            "field": pair.field,
+            "source": pair.source,
+            "found_ms": pair.found_ms,
+        });
+        if let serde_json::Value::Object(record) = &mut record {
+            let hints = [("nearby", &pair.nearby), ("licence", &pair.licence), ("author", &pair.author)];
+            for (name, value) in hints.into_iter().filter(|(_, value)| !value.is_empty()) {
+                record.insert(name.to_string(), value.as_str().into());
+            }
+            // What is no object was not written by us; the pair is worth more than it.
+            for (name, value) in serde_json::from_str::<serde_json::Map<_, _>>(&pair.extra).unwrap_or_default() {
+                record.entry(name).or_insert(value);
+            }
+        }
+        record.to_string()
     }
 
     /// Where its members lie in the segment's tar: picture, caption, record.

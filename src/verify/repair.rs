@@ -54,11 +54,11 @@ fn corpus(folder: &Path) {
 }
 
 fn mend_segment(tar: &Path, table: &Path, candidates: &[Candidate]) {
-    let fields: HashMap<_, _> = candidates.iter().map(|row| (row.pair_id, row.field.as_str())).collect();
+    let found: HashMap<_, _> = candidates.iter().map(|candidate| (candidate.pair_id, candidate)).collect();
     let rows: Vec<PoolRow> = TableReader::open_all(table).into_iter().flatten().filter_map(Result::ok).flatten().collect();
     let members = rows.iter().flat_map(|row| {
         let [image, text, json] = row.members();
-        let record = fields.get(&row.pair_id).map(|field| row.record(field).into_bytes());
+        let record = found.get(&row.pair_id).map(|candidate| row.record(candidate).into_bytes());
         expected(&row.key, image, (text, Some(row.caption.clone().into_bytes())), (json, record))
     });
     mend_all(tar, &members.collect::<Vec<_>>());

@@ -83,7 +83,7 @@ fn pool_row(tar: &mut TarWriter, at: usize, bytes: &[u8]) -> PoolRow {
     };
     let image = tar.append(&format!("{}.jpg", row.key), bytes).expect("written");
     let text = tar.append(&format!("{}.txt", row.key), row.caption.as_bytes()).expect("written");
-    let json = tar.append(&format!("{}.json", row.key), row.record("column").as_bytes()).expect("written");
+    let json = tar.append(&format!("{}.json", row.key), row.record(&candidate(&row)).as_bytes()).expect("written");
     (row.image_offset, row.image_length) = (image.offset, image.length);
     (row.text_offset, row.text_length) = (text.offset, text.length);
     (row.json_offset, row.json_length) = (json.offset, json.length);
@@ -102,6 +102,7 @@ fn candidate(row: &PoolRow) -> Candidate {
         detail: String::new(),
         attempts: 1,
         time_ms: 0,
+        ..Candidate::new(String::new(), String::new(), String::new(), "")
     }
 }
 

@@ -7,7 +7,7 @@ use super::record::Record;
 use super::tars::{Group, OpenTar, below, groups};
 use super::{AT_ONCE, ImportOptions, ImportSummary, too_long, uids};
 use crate::{
-    Candidate, Error, FETCHED, ImageId, Measures, PairId, Picture, PoolRow, Removed, SegmentTotals, Stored, TableWriter, TarWriter,
+    Candidate, Error, FETCHED, ImageId, Measures, Picture, PoolRow, Removed, SegmentTotals, Stored, TableWriter, TarWriter,
     canonical_url, clean_caption, decode,
 };
 use polars::io::SerReader;
@@ -216,18 +216,7 @@ fn read(from: &OpenTar, group: &Group, options: &ImportOptions, subset: Option<&
 
 /// A candidate without an outcome. When others decided about it is not known.
 fn candidate(url: &str, page_url: String, caption: String) -> Candidate {
-    Candidate {
-        pair_id: PairId::new(url, &caption),
-        image_url: url.to_string(),
-        page_url,
-        caption,
-        field: "column".to_string(),
-        query_ids: Vec::new(),
-        outcome: String::new(),
-        detail: String::new(),
-        attempts: 1,
-        time_ms: 0,
-    }
+    Candidate { attempts: 1, ..Candidate::new(url.to_string(), page_url, caption, "column") }
 }
 
 fn store(tar: &mut TarWriter, key: String, candidate: &Candidate, stuff: &Stuff, original: Option<(u32, u32)>) -> Result<PoolRow, Error> {
@@ -259,7 +248,7 @@ fn store(tar: &mut TarWriter, key: String, candidate: &Candidate, stuff: &Stuff,
     };
     let image = tar.append(&format!("{}.{}", row.key, stuff.picture.format.suffix()), &stuff.bytes)?;
     let text = tar.append(&format!("{}.txt", row.key), row.caption.as_bytes())?;
-    let json = tar.append(&format!("{}.json", row.key), row.record(&candidate.field).as_bytes())?;
+    let json = tar.append(&format!("{}.json", row.key), row.record(candidate).as_bytes())?;
     (row.image_offset, row.image_length) = (image.offset, image.length);
     (row.text_offset, row.text_length) = (text.offset, text.length);
     (row.json_offset, row.json_length) = (json.offset, json.length);
