@@ -5,10 +5,11 @@ use crate::fetch::host_key;
 use crate::guard::is_private_host;
 use crate::layout::{Layout, payload};
 use crate::pages::Site;
+use crate::replay::is_replay;
 use crate::seen::{Seen, tables};
 use crate::segment::sweep;
 use crate::summary::Tally;
-use crate::{CrawlOptions, CrawlSummary, Error, Ledger, Matcher, Source, images, pages, plan, urls};
+use crate::{CrawlOptions, CrawlSummary, DRAIN, Error, Ledger, Matcher, Source, images, metrics, pages, plan, replay, urls};
 use rustc_hash::FxHashSet;
 use shards::{Candidate, Job, JobKind, Meter, NewJob, PageLink, TableReader, canonical_url};
 use std::collections::VecDeque;
@@ -56,16 +57,23 @@ pub async fn crawl(
     let opened = {
         let (options, meter) = (options.clone(), meter.clone());
         tokio::task::spawn_blocking(move || {
-            let lanes = open_sources(&options, ledger.as_ref())?;
+            let mut lanes = open_sources(&options, ledger.as_ref())?;
+            let replays = replay::open(&options, ledger.as_ref())?;
+            lanes.extend(replays.into_iter().map(|replay| Lane { id: replay.id, site: None, plans: replay.plans, pages: 0 }));
             let committed: FxHashSet<u64> = ledger.committed_segments().map_err(Error::ledger("list segments"))?.into_iter().collect();
             let open_plans = lanes.iter().flat_map(|lane| &lane.plans).map(|job| job.id).collect();
             sweep(&layout, &committed, &open_plans)?;
+            replay::finish_moves(&layout)?;
             let seen = Seen::load(&layout)?;
             let engine = Engine::new(options, ledger, matcher, meter, seen, lock)?;
             Ok::<_, Error>((Arc::new(engine), lanes))
         })
     };
     let (engine, mut lanes) = opened.await??;
+    let _watch = watch_for_stop(&engine);
+    if let Some(address) = engine.options.metrics {
+        metrics::serve(address, &engine).await?;
+    }
     let mut summary = CrawlSummary::default();
     plan_all(&engine, &mut lanes, &mut summary).await?;
     fetch_all(&engine, lanes, &mut summary).await?;
@@ -80,6 +88,18 @@ fn check_contact(options: &CrawlOptions) -> Result<(), Error> {
         _ => None,
     });
     public.map_or(Ok(()), |host| Err(Error::Contact { host }))
+}
+
+/// Lets go of what is in flight some time after the crawl was told to stop; ends when dropped.
+fn watch_for_stop(engine: &Arc<Engine>) -> JoinSet<()> {
+    let (stop, drain) = (engine.options.stop.clone(), engine.fetcher.drain());
+    let mut watch = JoinSet::new();
+    watch.spawn(async move {
+        stop.cancelled().await;
+        tokio::time::sleep(DRAIN).await;
+        drain.cancel();
+    });
+    watch
 }
 
 /// Records new sources and leases the plan jobs that are open.
@@ -144,15 +164,20 @@ async fn plan_all(engine: &Arc<Engine>, lanes: &mut [Lane], summary: &mut CrawlS
     let mut tasks: JoinSet<Result<Tally, Error>> = JoinSet::new();
     loop {
         while tasks.len() < engine.options.jobs
+            && !engine.options.stop.is_cancelled()
             && let Some(job) = jobs.pop_front()
         {
             let engine = engine.clone();
-            tasks.spawn(async move { engine.blocking(move |engine| plan::run(engine, &job)).await });
+            tasks.spawn(async move { engine.blocking(move |engine| if is_replay(&job) { replay::run(engine, &job) } else { plan::run(engine, &job) }).await });
         }
         match tasks.join_next().await {
             Some(tally) => summary.add(tally??),
             None => break,
         }
+    }
+    if !jobs.is_empty() {
+        // Stopped: sources whose counts are not final are not fetched from.
+        return Ok(());
     }
     let change = move |engine: &Arc<Engine>| {
         sources.iter().try_for_each(|source| engine.ledger.set_source_state(*source, FETCHING)).map_err(Error::ledger("change a source"))
@@ -168,7 +193,7 @@ async fn fetch_all(engine: &Arc<Engine>, mut lanes: Vec<Lane>, summary: &mut Cra
     engine.meter.set_total(total);
     let mut tasks: JoinSet<(usize, u64, Result<Tally, Error>)> = JoinSet::new();
     loop {
-        while tasks.len() < engine.options.jobs {
+        while tasks.len() < engine.options.jobs && !engine.options.stop.is_cancelled() {
             let (back, next) = engine.blocking(move |engine| Ok(next_job(engine, &mut lanes).map(|next| (lanes, next)))).await??;
             lanes = back;
             let Some((lane, job)) = next else { break };

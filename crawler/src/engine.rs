@@ -2,6 +2,7 @@
 
 use crate::fetch::Fetcher;
 use crate::layout::Layout;
+use crate::metrics::Metrics;
 use crate::seen::Seen;
 use crate::summary::Tally;
 use crate::traps::Traps;
@@ -26,6 +27,8 @@ pub(crate) struct Engine {
     pub(crate) meter: Arc<Meter>,
     /// Where pages have no end.
     pub(crate) traps: Traps,
+    /// Figures of this run, for who asks.
+    pub(crate) metrics: Arc<Metrics>,
     matcher: Option<Arc<dyn Matcher>>,
     /// Pairs of finished jobs and of those in work, so that no two jobs take the same.
     seen: Seen,
@@ -68,6 +71,7 @@ impl Engine {
             fetcher: Fetcher::new(&options)?,
             progress: Progress { pairs: AtomicU64::new(0), bytes: AtomicU64::new(0), last: Mutex::new((Instant::now(), 0)) },
             traps: Traps::default(),
+            metrics: Arc::default(),
             options,
             ledger,
             matcher,
@@ -105,7 +109,7 @@ impl Engine {
             time_ms: 0,
         };
         if unmatched {
-            settle(&mut candidate, "unmatched", "");
+            settle(&mut candidate, shards::outcome::UNMATCHED, "");
         }
         Some(candidate)
     }
@@ -116,10 +120,18 @@ impl Engine {
         self.matcher.as_ref().is_none_or(|matcher| matcher.inside(&candidate.pair_id, &candidate.query_ids, &seen))
     }
 
+    /// Queries with pairs, and those with as many as the cap lets in.
+    pub(crate) fn queries(&self) -> (u64, u64) {
+        let cap = self.matcher.as_ref().map_or(0, |matcher| matcher.cap()).max(1);
+        let counts = self.counters.iter().map(|counter| counter.load(Ordering::Relaxed));
+        counts.fold((0, 0), |(seen, filled), count| (seen + u64::from(count > 0), filled + u64::from(count >= cap)))
+    }
+
     /// Tells the meter what was kept and received.
     pub(crate) fn note(&self, pairs: u64, bytes: u64) {
         let pairs = self.progress.pairs.fetch_add(pairs, Ordering::Relaxed) + pairs;
         let bytes = self.progress.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        self.metrics.set_progress(pairs, bytes);
         let Ok(mut last) = self.progress.last.try_lock() else { return };
         let (since, before) = *last;
         if since.elapsed() >= NOTE_EVERY {

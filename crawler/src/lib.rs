@@ -12,6 +12,7 @@
 //!   reads what a site lists itself, `links` spells the addresses of pages, `traps` knows where there is no end;
 //! - may it be fetched: `robots`, `optout`, `guard` (unsafe addresses), `hosts` (connections and rate per host),
 //!   `retry` (waits that servers ask for);
+//! - what was decided is decided anew: `replay`; figures for who watches: `metrics`; what client errors say: `faults`;
 //! - `fetch` makes requests, `images` runs the fetches of a job, `ingest` turns bytes into a stored picture;
 //! - `segment` writes what a job gives, `seen` remembers pairs, `layout` names the files.
 //!
@@ -27,6 +28,7 @@ mod dataurl;
 mod download;
 mod engine;
 mod error;
+mod faults;
 mod fetch;
 mod guard;
 mod hosts;
@@ -36,13 +38,17 @@ mod layout;
 mod ledger;
 mod links;
 mod matching;
+mod metrics;
 mod options;
 mod optout;
 mod page;
 mod pages;
 mod plan;
+mod replay;
 mod retry;
 mod robots;
+#[cfg(test)]
+mod robots_cases;
 mod seen;
 mod segment;
 mod sitemap;
@@ -56,5 +62,5 @@ pub use download::{Wanted, download};
 pub use error::Error;
 pub use ledger::{Ledger, LedgerError};
 pub use matching::Matcher;
-pub use options::{CrawlOptions, JobSizes, Source};
+pub use options::{CrawlOptions, DRAIN, JobSizes, OBEYED_GROUPS, Source};
 pub use summary::CrawlSummary;

@@ -26,7 +26,7 @@ pub(crate) fn run(engine: &Arc<Engine>, job: &Job) -> Result<Tally, Error> {
                 engine.fetcher.require_contact(&url)?;
                 match engine.claim(&canonical_url(&url), "", caption, "column", &mut tally) {
                     Some(candidate) => candidates.push(candidate),
-                    None => tally.count("row:repeated"),
+                    None => tally.count("row:duplicate_url"),
                 }
             }
         }

@@ -13,21 +13,25 @@
 //!
 //! The formats are written down in `FORMAT.md` at the root.
 
+mod area;
 mod caption;
 mod error;
 mod files;
 mod folder;
 mod ids;
 mod import;
+mod jpeg;
 mod ledger;
 mod measure;
 mod meta;
 mod meter;
+pub mod outcome;
 mod pack;
 mod picture;
 mod resize;
 mod rows;
 mod shuffle;
+mod simd;
 mod sum;
 mod table;
 mod tar;
@@ -39,12 +43,12 @@ pub use files::{AtomicFile, hash_file, remove_temporaries, sync_folder, write_at
 pub use folder::AtomicFolder;
 pub use ids::{ImageId, PairId};
 pub use import::{ImportOptions, ImportSummary, import};
-pub use ledger::{Commit, HostDelta, Job, JobKind, NewJob, PageLink, SegmentTotals};
+pub use ledger::{Commit, HostDelta, Job, JobKind, NewJob, PageLink, SegmentTotals, TakenUp};
 pub use measure::{Measures, THUMBNAIL_SIDE, flatness, perceptual_hash, pixel_hash, thumbnail};
 pub use meta::{FORMAT_VERSION, Meta};
 pub use meter::Meter;
 pub use picture::{Format, Limits, Picture, PictureError, decode, encode_jpeg, png_bytes};
-pub use resize::{ResizeMode, resize_exact};
+pub use resize::{ResizeMode, resize_exact, shrink};
 pub use rows::{Candidate, PoolRow, Reason, Sample};
 pub use shuffle::{ShuffleOptions, ShuffleSummary, shuffle};
 pub use sum::check_sum;

@@ -17,7 +17,7 @@ table_row! {
         field: String,
         /// The queries it matches, ascending, as ids of `queries.parquet`.
         query_ids: Vec<u32>,
-        /// `fetched`, or why not: `unmatched`, `full` (outside the cap), `robots`, `opt-out`, `http`, `image`, `network`, `address`...
+        /// `ok`, or why not: one of the words of [`crate::outcome`], such as `unmatched`, `full`, `robots`, `http_4xx`, `timeout`.
         outcome: String,
         /// The outcome in words, such as `404 Not Found`.
         detail: String,

@@ -67,7 +67,7 @@ fn segment(findings: &mut Findings, folder: &Path, segment: &SegmentHeld) {
     let mut fetched = 0;
     let path = folder.join(format!("candidates/{id:05}.parquet"));
     let rows = findings.table::<Candidate>(&path, SEGMENT, |findings, at, row| {
-        fetched += u64::from(row.outcome == "fetched");
+        fetched += u64::from(row.outcome == shards::outcome::OK);
         if row.pair_id != PairId::new(&row.image_url, &row.caption) {
             findings.damage(&path, format!("row {at}: pair id {} is not that of its URL and caption", row.pair_id), SEGMENT);
         }
