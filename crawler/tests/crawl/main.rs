@@ -2,7 +2,10 @@
 
 mod corpus;
 mod dirty;
+mod ends;
+mod hostile;
 mod lists;
+mod replay;
 mod server;
 mod sites;
 mod twin;
