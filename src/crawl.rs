@@ -110,6 +110,9 @@ pub fn run(flags: &cli::Crawl) -> Result<(), Failure> {
     options.sizes.candidates = flags.number_sample_per_shard;
     // A corpus whose cap was raised needs no source: its refused pairs are looked at again.
     let raises = flags.source.is_empty() && flags.retry.is_empty() && flags.per_query.is_some();
+    if raises && !flags.corpus.join("meta.json").exists() {
+        return Err(Failure::Usage("no --source is given".to_string()));
+    }
     if raises {
         options.retry.push(outcome::FULL.to_string());
     }

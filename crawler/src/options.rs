@@ -197,7 +197,7 @@ impl CrawlOptions {
         if !(1..=100).contains(&self.encode_quality) {
             return usage(format!("--encode-quality {} is not between 1 and 100", self.encode_quality));
         }
-        if self.max_aspect_ratio.is_some_and(|ratio| !(ratio >= 1.0)) {
+        if self.max_aspect_ratio.is_some_and(|ratio| ratio.is_nan() || ratio < 1.0) {
             return usage("--max-aspect-ratio must be at least 1".to_string());
         }
         if !self.host_rate.is_finite() || self.host_rate < 0.0 {

@@ -118,7 +118,8 @@ fn is_wanted(engine: &Engine, row: &Candidate, outcomes: &[String]) -> bool {
 fn rewrite(path: &Path, rows: Vec<Candidate>) -> Result<(), Error> {
     let old = TableReader::<Candidate>::open(path)?;
     let notes: Vec<(&str, &str)> = ["source", "plan"].into_iter().filter_map(|key| Some((key, old.note(key)?))).collect();
-    Ok(TableWriter::write_all(path, &notes, rows)?)
+    TableWriter::write_all(path, &notes, rows)?;
+    Ok(())
 }
 
 /// Takes rows that were moved to a plan file out of their old place, where a crash came between the two.

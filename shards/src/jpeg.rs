@@ -426,7 +426,8 @@ mod tests {
                 .flat_map(|i| [(i % width * 200 / width) as u8, (i / width * 200 / height) as u8, 90])
                 .collect();
             let (worst, mean) = loss(&rgb, width, height, 95);
-            assert!(mean < 3.0 && worst < 60, "{width} x {height}: {worst} {mean}");
+            // Small ones are steep, and their chroma is halved.
+            assert!(mean < 6.0 && worst < 60, "{width} x {height}: {worst} {mean}");
         }
     }
 
