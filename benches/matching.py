@@ -2,7 +2,7 @@
 
     matching.py PROGRAM ENWIKI-EXCERPT.xml.bz2 [WORKDIR]
 
-PROGRAM is `curation`'s example `matching`. Entries are the excerpt's words and the commonest rows of two and three of them, 500,000 in
+PROGRAM is `curation`'s example `matching`. Entries are the excerpt's words and the commonest rows of two to four of them, 500,000 in
 all; captions are 300,000 stretches of 4 to 24 words of the same text, with its signs. Both sides start from the caption as it is,
 space it after MetaCLIP's published rule (case counts), and end with the sorted ids of a caption, each once. The peer is the loop of
 MetaCLIP's users: spaced text, `Automaton.iter`, a set. Rounds alternate; the medians are compared.
@@ -41,7 +41,7 @@ def make(excerpt, folder):
     counts = collections.Counter()
     for words in lines:
         bare = [re.sub(r"[,.;:?!`\"()]", "", word) for word in words]
-        for n in (1, 2, 3):
+        for n in (1, 2, 3, 4):
             counts.update(" ".join(bare[i : i + n]) for i in range(len(bare) - n + 1) if all(bare[i : i + n]))
     single = [entry for entry, _ in counts.most_common() if " " not in entry]
     rows = [entry for entry, _ in counts.most_common() if " " in entry]
