@@ -125,9 +125,13 @@ pub struct Crawl {
     /// web:URL follows links from a seed; urls:FILE reads a list (Parquet, CSV, TSV, JSON, text, also packed), a folder or pattern of them;
     /// warc:WHERE and wat:WHERE read archives: a file, folder, pattern, https:// or s3:// address, list of paths, or CC-MAIN-YYYY-WW;
     /// openverse: and commons: search for each query, those with the fewest pairs first
-    #[arg(long, required = true, value_name = "KIND:WHERE")]
+    #[arg(long, required_unless_present_any = ["retry", "per_query"], value_name = "KIND:WHERE")]
     pub source: Vec<String>,
-    /// Pairs per query after curation; the crawl fetches 1.5 times as many, for what filters will drop [default: 20000]
+    /// Decide anew, and fetch, the pairs that ended so, such as timeout,http_5xx; with this no --source is needed
+    #[arg(long, value_name = "OUTCOMES", value_delimiter = ',')]
+    pub retry: Vec<String>,
+    /// Pairs per query after curation; the crawl fetches 1.5 times as many, for what filters will drop. A larger number than the
+    /// corpus has takes up the pairs that were outside; no --source is needed then [default: 20000]
     #[arg(long, value_name = "N")]
     pub per_query: Option<u64>,
     /// Side to which stored images are reduced, in pixels [default: 256]
@@ -169,6 +173,36 @@ pub struct Crawl {
     /// Do not follow links to pages that match; may be given several times
     #[arg(long, value_name = "PATTERN")]
     pub exclude: Vec<String>,
+    /// Stop in good order after this many seconds; the same command goes on later
+    #[arg(long, value_name = "SECONDS")]
+    pub max_time: Option<f64>,
+    /// Serve figures in Prometheus' form at http://ADDR/metrics
+    #[arg(long, value_name = "ADDR")]
+    pub metrics: Option<std::net::SocketAddr>,
+    /// Groups of robots.txt and ai.txt that are obeyed where diptych is not named
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', default_values_t = crawler::OBEYED_GROUPS.map(String::from))]
+    pub obey_groups: Vec<String>,
+    /// Whether pictures smaller than the image size keep theirs
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
+    pub resize_only_if_bigger: bool,
+    /// Quality of stored JPEGs, 1 to 100
+    #[arg(long, value_name = "N", default_value_t = 95)]
+    pub encode_quality: u8,
+    /// Store JPEGs that need no resizing as they came
+    #[arg(long)]
+    pub skip_reencode: bool,
+    /// Refuse pictures with a shorter side than this, in pixels
+    #[arg(long, value_name = "PIXELS", default_value_t = 0)]
+    pub min_image_size: u32,
+    /// Refuse pictures of more pixels than this
+    #[arg(long, value_name = "PIXELS")]
+    pub max_image_area: Option<u64>,
+    /// Refuse pictures whose longer side is more than this many times the shorter
+    #[arg(long, value_name = "X")]
+    pub max_aspect_ratio: Option<f64>,
+    /// Candidates of one job, and so the most samples of one pool tar, at most 10000
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    pub number_sample_per_shard: usize,
     /// Stop each source after this many pages (web), rows (lists) or files (archives)
     #[arg(long, value_name = "N")]
     pub limit: Option<u64>,

@@ -59,8 +59,14 @@ pub fn open(flags: &cli::Crawl) -> Result<(Properties, Option<PathBuf>), Failure
     let list = flags.corpus.join("queries.parquet");
     let given = flags.queries.as_deref().map(check_list).transpose()?;
     match Meta::read(&flags.corpus, "corpus")? {
-        Some(meta) => {
+        Some(mut meta) => {
+            let kept = meta.properties.get("per_query").and_then(Value::as_u64);
+            let raised = flags.per_query.filter(|&wanted| kept.is_some_and(|kept| wanted > kept));
             agree(&meta, flags, given.as_deref())?;
+            if let Some(wanted) = raised {
+                meta = meta.with("per_query", wanted);
+                meta.write(&flags.corpus)?;
+            }
             let has_list = meta.parents.contains_key("queries");
             if let (true, Some(file)) = (has_list && !list.exists(), &flags.queries) {
                 copy_list(file, &list)?;
@@ -115,6 +121,8 @@ fn agree(meta: &Meta, flags: &cli::Crawl, queries: Option<&str>) -> Result<(), F
     for (name, value) in typed {
         if let (Some(value), Some(kept)) = (value, meta.properties.get(name))
             && value != *kept
+            // A larger cap keeps everything that a smaller one took.
+            && !(name == "per_query" && value.as_u64() > kept.as_u64())
         {
             let flag = name.replace('_', "-");
             return Err(Failure::Usage(format!(
@@ -153,8 +161,10 @@ mod tests {
         let first = open(&flags(dir.path(), &["--per-query", "40"]));
         assert_eq!(first.expect("made").0.crawl_cap(), 60);
         assert_eq!(open(&flags(dir.path(), &[])).expect("opened").0.per_query, 40);
-        match open(&flags(dir.path(), &["--per-query", "50"])) {
-            Err(Failure::Usage(message)) => assert!(message.contains("--per-query 50") && message.contains("has 40"), "{message}"),
+        assert_eq!(open(&flags(dir.path(), &["--per-query", "45"])).expect("raised").0.per_query, 45);
+        assert_eq!(open(&flags(dir.path(), &[])).expect("opened").0.per_query, 45);
+        match open(&flags(dir.path(), &["--per-query", "30"])) {
+            Err(Failure::Usage(message)) => assert!(message.contains("--per-query 30") && message.contains("has 45"), "{message}"),
             other => panic!("{:?}", other.map(|_| ())),
         }
     }

@@ -5,8 +5,10 @@ use crate::corpus::{self, Properties};
 use crate::failure::Failure;
 use crate::progress::{Progress, Unit};
 use curation::Cap;
-use shards::{Commit, Job, JobKind, NewJob, PageLink, PairId};
+use shards::{Commit, Job, JobKind, NewJob, PageLink, PairId, outcome};
 use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 /// The query list and the cap, as the crawler asks them.
 struct Queries {
@@ -21,6 +23,10 @@ impl crawler::Matcher for Queries {
 
     fn inside(&self, pair: &PairId, queries: &[u32], seen: &dyn Fn(u32) -> u64) -> bool {
         self.cap.inside(pair, queries.iter().map(|&query| (self.matcher.text(query), seen(query))))
+    }
+
+    fn cap(&self) -> u64 {
+        self.cap.per_query
     }
 
     fn query_count(&self) -> usize {
@@ -44,6 +50,9 @@ type Asked<T> = Result<T, crawler::LedgerError>;
 impl crawler::Ledger for Book {
     fn source(&self, kind: &str, location: &str) -> Asked<(u64, String)> {
         Ok(self.0.source(kind, location)?)
+    }
+    fn sources_of(&self, kind: &str) -> Asked<Vec<u64>> {
+        Ok(self.0.sources()?.into_iter().filter(|source| source.kind == kind).map(|source| source.id).collect())
     }
     fn set_source_state(&self, id: u64, state: &str) -> Asked<()> {
         Ok(self.0.set_source_state(id, state)?)
@@ -98,17 +107,50 @@ pub fn run(flags: &cli::Crawl) -> Result<(), Failure> {
     options.timeout = std::time::Duration::try_from_secs_f64(flags.timeout)
         .map_err(|error| Failure::Usage(format!("--timeout {} is not a number of seconds: {error}", flags.timeout)))?;
     options.retries = flags.retries;
+    options.retry.clone_from(&flags.retry);
+    options.metrics = flags.metrics;
+    options.obey_groups.clone_from(&flags.obey_groups);
+    options.resize_only_if_bigger = flags.resize_only_if_bigger;
+    options.encode_quality = flags.encode_quality;
+    options.skip_reencode = flags.skip_reencode;
+    options.min_image_size = flags.min_image_size;
+    options.max_image_area = flags.max_image_area;
+    options.max_aspect_ratio = flags.max_aspect_ratio;
+    options.sizes.candidates = flags.number_sample_per_shard;
+    // A corpus whose cap was raised needs no source: its refused pairs are looked at again.
+    let raises = flags.source.is_empty() && flags.retry.is_empty() && flags.per_query.is_some();
+    if raises && !flags.corpus.join("meta.json").exists() {
+        return Err(Failure::Usage("no --source is given".to_string()));
+    }
+    if raises {
+        options.retry.push(outcome::FULL.to_string());
+    }
     options.check().map_err(failure)?;
     let (properties, list) = corpus::open(flags)?;
     options.image_size = properties.image_size;
     options.resize_mode = properties.resize_mode;
-    let matcher = list.map(|list| queries(&list, &properties)).transpose()?;
+    let matcher = list.as_deref().map(|list| queries(list, &properties)).transpose()?;
     let ledger = Book(sql::Catalogue::open(&flags.corpus.join("catalog.sqlite"))?);
+    let cap = list.as_ref().map_or(0, |_| properties.crawl_cap());
+    let crawled = ledger.0.recall(CRAWLED_CAP)?.and_then(|text| text.parse::<u64>().ok());
+    match crawled {
+        None => ledger.0.remember(CRAWLED_CAP, &cap.to_string())?,
+        Some(before) if before < cap && !raises => options.retry.push(outcome::FULL.to_string()),
+        Some(_) => {}
+    }
 
     let progress = Progress::start("crawl", Unit::Things("pages and pairs"));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let summary = runtime.block_on(crawler::crawl(options, Arc::new(ledger), matcher, progress.meter.clone())).map_err(failure)?;
+    let stop = options.stop.clone();
+    runtime.spawn(stop_when_asked(stop.clone(), flags.max_time));
+    let ledger = Arc::new(ledger);
+    let summary = runtime.block_on(crawler::crawl(options, ledger.clone(), matcher, progress.meter.clone())).map_err(failure)?;
     drop(progress);
+    if stop.is_cancelled() {
+        eprintln!("stopped before the end; the same command goes on");
+    } else {
+        ledger.0.remember(CRAWLED_CAP, &cap.to_string())?;
+    }
     eprintln!("{summary}");
     println!("{}", flags.corpus.display());
     Ok(())
@@ -116,6 +158,37 @@ pub fn run(flags: &cli::Crawl) -> Result<(), Failure> {
 
 fn patterns(texts: &[String]) -> Result<Vec<crawler::Pattern>, Failure> {
     texts.iter().map(|text| text.parse().map_err(failure)).collect()
+}
+
+/// Where the catalogue keeps the cap for which `full` pairs were decided.
+const CRAWLED_CAP: &str = "crawled_cap";
+
+/// Stops the crawl in good order at the first Ctrl-C or SIGTERM or when its time is up; a second signal ends the program at once.
+async fn stop_when_asked(stop: CancellationToken, max_time: Option<f64>) {
+    let time_is_up = async {
+        match max_time.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()) {
+            Some(time) => tokio::time::sleep(time).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = signal() => eprintln!("stopping: what is in flight is finished; again to stop at once"),
+        () = time_is_up => eprintln!("stopping: --max-time is over"),
+    }
+    stop.cancel();
+    signal().await;
+    std::process::exit(130);
+}
+
+/// Waits for a signal that asks the program to end.
+async fn signal() {
+    let Ok(mut terminate) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
 }
 
 fn failure(error: crawler::Error) -> Failure {

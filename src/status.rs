@@ -4,7 +4,7 @@
 use crate::cli;
 use crate::failure::Failure;
 use serde_json::Value;
-use shards::{Meta, Row, TableReader, hash_file};
+use shards::{HostDelta, Meta, Row, TableReader, hash_file, outcome};
 use sql::{Catalogue, SegmentHeld, SourceStatus};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -14,9 +14,9 @@ use training::{DeviceChoice, Metrics};
 const PACE_SEGMENTS: usize = 20;
 /// A longer silence between two segments is a pause, not work.
 const PAUSE_MS: u64 = 15 * 60 * 1000;
-/// Outcomes that are failures of fetching, which another day may heal; the others are decisions of the corpus, wishes of hosts,
-/// or say what was not there to begin with.
-const FAILURES: [&str; 4] = ["http", "network", "image", "address"];
+/// Hosts named for their slowness, and the least requests that a host must have had to be among them.
+const SLOW_HOSTS: usize = 3;
+const MIN_REQUESTS: u64 = 3;
 
 /// Prints the state of every stage.
 ///
@@ -86,7 +86,7 @@ fn corpus(corpus: &Path) -> Result<Option<u64>, Failure> {
         line("", pace);
     }
     let list = |failures: bool| {
-        let is_failure = |name: &str| FAILURES.contains(&name.strip_prefix("page:").unwrap_or(name));
+        let is_failure = |name: &str| outcome::FAILURES.contains(&name.strip_prefix("page:").unwrap_or(name));
         let named = status.outcomes.iter().filter(|(name, n)| *n > 0 && is_failure(name) == failures);
         named.map(|(name, n)| format!("{name} {n}")).collect::<Vec<_>>().join(", ")
     };
@@ -94,12 +94,32 @@ fn corpus(corpus: &Path) -> Result<Option<u64>, Failure> {
     line("", if decided.is_empty() { "nothing decided yet".to_string() } else { decided });
     if !failed.is_empty() {
         line("failed", failed);
-        line("", "a pair is decided once; to try failed ones again, take them into a list and crawl that into another corpus:".to_string());
-        let which = "select image_url as url, caption from candidates where outcome in ('http', 'network')";
-        line("", format!("  diptych sql --corpus {} --format csv --out again.csv -c \"{which}\"", corpus.display()));
-        line("", "  diptych crawl --source urls:again.csv --corpus again ...".to_string());
+        line("", format!("to try them again: diptych crawl --corpus {} --retry timeout,connect,http_5xx ...", corpus.display()));
+    }
+    if let Some(filled) = filled(&catalogue, corpus)? {
+        line("", filled);
+    }
+    if let Some(slow) = slowest(&catalogue.hosts()?) {
+        line("", slow);
     }
     Ok(Some(totals.pairs))
+}
+
+/// How many queries have as many pairs as they may.
+fn filled(catalogue: &Catalogue, corpus: &Path) -> Result<Option<String>, Failure> {
+    let cap = crate::corpus::Properties::read(corpus)?.per_query;
+    let counters = catalogue.counters()?;
+    let full = counters.iter().filter(|(_, seen)| *seen >= cap).count();
+    Ok((!counters.is_empty() && cap > 0).then(|| format!("{} queries seen, {full} of them with {cap} pairs or more", counters.len())))
+}
+
+/// The hosts that took longest to answer.
+fn slowest(hosts: &[HostDelta]) -> Option<String> {
+    let pace = |host: &HostDelta| host.millis / host.requests.max(1);
+    let mut hosts: Vec<&HostDelta> = hosts.iter().filter(|host| host.requests >= MIN_REQUESTS && host.millis > 0).collect();
+    hosts.sort_by(|a, b| pace(b).cmp(&pace(a)).then_with(|| a.host.cmp(&b.host)));
+    let named: Vec<String> = hosts.iter().take(SLOW_HOSTS).map(|host| format!("{} {} ms a request", host.host, pace(host))).collect();
+    (!named.is_empty()).then(|| format!("slowest hosts: {}", named.join(", ")))
 }
 
 fn source(status: &SourceStatus) {

@@ -6,11 +6,15 @@ use crate::guard::is_private_host;
 use crate::layout::{Layout, payload};
 use crate::pages::Site;
 use crate::place::{Place, Places};
+use crate::replay::is_replay;
 use crate::search::{self, Search};
 use crate::seen::{Seen, tables};
 use crate::segment::sweep;
 use crate::summary::Tally;
-use crate::{ArchiveKind, CrawlOptions, CrawlSummary, Error, Ledger, Matcher, Service, Source, archives, images, lists, pages, plan, urls};
+use crate::{
+    ArchiveKind, CrawlOptions, CrawlSummary, DRAIN, Error, Ledger, Matcher, Service, Source, archives, images, lists, metrics, pages, plan,
+    replay, urls,
+};
 use rustc_hash::FxHashSet;
 use shards::{Candidate, Job, JobKind, Meter, NewJob, PageLink, TableReader, canonical_url};
 use std::collections::VecDeque;
@@ -69,10 +73,13 @@ pub async fn crawl(
         let (options, meter) = (options.clone(), meter.clone());
         tokio::task::spawn_blocking(move || {
             let places = Arc::new(Places::new(&options)?);
-            let lanes = open_sources(&options, &places, ledger.as_ref(), matcher.as_deref())?;
+            let mut lanes = open_sources(&options, &places, ledger.as_ref(), matcher.as_deref())?;
+            let replays = replay::open(&options, ledger.as_ref())?;
+            lanes.extend(replays.into_iter().map(|replay| Lane { id: replay.id, site: None, plans: replay.plans, pages: 0 }));
             let committed: FxHashSet<u64> = ledger.committed_segments().map_err(Error::ledger("list segments"))?.into_iter().collect();
             let open_plans = lanes.iter().flat_map(|lane| &lane.plans).map(|job| job.id).collect();
             sweep(&layout, &committed, &open_plans)?;
+            replay::finish_moves(&layout)?;
             let seen = Seen::load(&layout)?;
             let engine = Engine::new(options, ledger, matcher, meter, places, seen, lock)?;
             Ok::<_, Error>((Arc::new(engine), lanes))
@@ -85,6 +92,10 @@ pub async fn crawl(
         {
             engine.fetcher.pace(endpoint, service.pace());
         }
+    }
+    let _watch = watch_for_stop(&engine);
+    if let Some(address) = engine.options.metrics {
+        metrics::serve(address, &engine).await?;
     }
     let mut summary = CrawlSummary::default();
     plan_all(&engine, &mut lanes, &mut summary).await?;
@@ -102,6 +113,18 @@ fn check_contact(options: &CrawlOptions) -> Result<(), Error> {
         _ => None,
     });
     public.map_or(Ok(()), |host| Err(Error::Contact { host }))
+}
+
+/// Lets go of what is in flight some time after the crawl was told to stop; ends when dropped.
+fn watch_for_stop(engine: &Arc<Engine>) -> JoinSet<()> {
+    let (stop, drain) = (engine.options.stop.clone(), engine.fetcher.drain());
+    let mut watch = JoinSet::new();
+    watch.spawn(async move {
+        stop.cancelled().await;
+        tokio::time::sleep(DRAIN).await;
+        drain.cancel();
+    });
+    watch
 }
 
 /// Records new sources and leases the plan jobs that are open.
@@ -259,10 +282,14 @@ async fn plan_all(engine: &Arc<Engine>, lanes: &mut [Lane], summary: &mut CrawlS
     let mut tasks: JoinSet<Result<(Tally, Option<Job>), Error>> = JoinSet::new();
     loop {
         while tasks.len() < engine.options.jobs
+            && !engine.options.stop.is_cancelled()
             && let Some(job) = jobs.pop_front()
         {
             let engine = engine.clone();
             let work = move |engine: &Arc<Engine>| {
+                if is_replay(&job) {
+                    return Ok((replay::run(engine, &job)?, None));
+                }
                 let tally = plan::run(engine, &job)?;
                 // What is left of an archive is a job of its own now.
                 Ok((tally, engine.ledger.next_job(job.source, JobKind::Plan).map_err(Error::ledger("lease a job"))?))
@@ -277,6 +304,10 @@ async fn plan_all(engine: &Arc<Engine>, lanes: &mut [Lane], summary: &mut CrawlS
             }
             None => break,
         }
+    }
+    if !jobs.is_empty() {
+        // Stopped: sources whose counts are not final are not fetched from.
+        return Ok(());
     }
     let change = move |engine: &Arc<Engine>| {
         // Their rows are planned; one that is asked for again is unpacked again.
@@ -294,7 +325,7 @@ async fn fetch_all(engine: &Arc<Engine>, mut lanes: Vec<Lane>, summary: &mut Cra
     engine.meter.set_total(total);
     let mut tasks: JoinSet<(usize, u64, Result<Tally, Error>)> = JoinSet::new();
     loop {
-        while tasks.len() < engine.options.jobs {
+        while tasks.len() < engine.options.jobs && !engine.options.stop.is_cancelled() {
             let (back, next) = engine.blocking(move |engine| Ok(next_job(engine, &mut lanes).map(|next| (lanes, next)))).await??;
             lanes = back;
             let Some((lane, job)) = next else { break };

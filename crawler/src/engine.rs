@@ -3,11 +3,12 @@
 use crate::fetch::Fetcher;
 use crate::layout::Layout;
 use crate::place::Places;
+use crate::metrics::Metrics;
 use crate::seen::Seen;
 use crate::summary::Tally;
 use crate::traps::Traps;
 use crate::{CrawlOptions, Error, Ledger, Matcher};
-use shards::{Candidate, Meter, Removed};
+use shards::{Candidate, Meter, Removed, outcome};
 use std::fs::{File, TryLockError};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -31,6 +32,8 @@ pub(crate) struct Engine {
     pub(crate) meter: Arc<Meter>,
     /// Where pages have no end.
     pub(crate) traps: Traps,
+    /// Figures of this run, for who asks.
+    pub(crate) metrics: Arc<Metrics>,
     matcher: Option<Arc<dyn Matcher>>,
     /// Pairs of finished jobs and of those in work, so that no two jobs take the same.
     seen: Seen,
@@ -75,6 +78,7 @@ impl Engine {
             progress: Progress { pairs: AtomicU64::new(0), bytes: AtomicU64::new(0), last: Mutex::new((Instant::now(), 0)) },
             traps: Traps::default(),
             places,
+            metrics: Arc::default(),
             options,
             ledger,
             matcher,
@@ -118,7 +122,7 @@ impl Engine {
             }
         }
         if self.matcher.is_some() && candidate.query_ids.is_empty() {
-            settle(&mut candidate, "unmatched", "");
+            settle(&mut candidate, outcome::UNMATCHED, "");
         }
         Some(candidate)
     }
@@ -134,10 +138,18 @@ impl Engine {
         self.matcher.as_ref().is_none_or(|matcher| matcher.inside(&candidate.pair_id, &candidate.query_ids, &seen))
     }
 
+    /// Queries with pairs, and those with as many as the cap lets in.
+    pub(crate) fn queries(&self) -> (u64, u64) {
+        let cap = self.matcher.as_ref().map_or(0, |matcher| matcher.cap()).max(1);
+        let counts = self.counters.iter().map(|counter| counter.load(Ordering::Relaxed));
+        counts.fold((0, 0), |(seen, filled), count| (seen + u64::from(count > 0), filled + u64::from(count >= cap)))
+    }
+
     /// Tells the meter what was kept and received.
     pub(crate) fn note(&self, pairs: u64, bytes: u64) {
         let pairs = self.progress.pairs.fetch_add(pairs, Ordering::Relaxed) + pairs;
         let bytes = self.progress.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        self.metrics.set_progress(pairs, bytes);
         let Ok(mut last) = self.progress.last.try_lock() else { return };
         let (since, before) = *last;
         if since.elapsed() >= NOTE_EVERY {

@@ -80,6 +80,14 @@ pub enum Error {
         /// That of the bytes that arrived.
         found: String,
     },
+    /// Figures cannot be served.
+    #[error("cannot serve metrics at {address}")]
+    Metrics {
+        /// Where.
+        address: std::net::SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
     /// Another crawl is writing to the same corpus.
     #[error("another crawl is at work in {path}")]
     InUse {

@@ -2,15 +2,16 @@
 //!
 //! Everything that `crawler` sends to the network goes through [`Fetcher`]. It knows nothing of pairs or jobs.
 
-use crate::guard::{Guard, Refused, Resolver, is_private_host, refusal_in};
-use crate::hosts::Hosts;
+use crate::guard::{Guard, Refused, Resolver, Unknown, is_private_host};
+use crate::faults::{cause_of, words_of};
+use crate::hosts::{GIVE_UP, Hosts};
 use crate::optout::Directives;
 use crate::retry::retry_after;
 use crate::robots::{self, Found, Rules};
 use crate::{CrawlOptions, Error, sitemap};
 use reqwest::header::{ACCEPT, CONTENT_TYPE, LOCATION};
 use reqwest::{Client, Response, StatusCode};
-use shards::HostDelta;
+use shards::{HostDelta, outcome};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +30,9 @@ const MAX_WAIT: Duration = Duration::from_secs(60);
 const LARGE_BYTES: usize = 1 << 20;
 /// Large bodies held at a time: 16 of at most 32 MiB, or 50 MiB for sitemaps.
 const LARGE_BODIES: usize = 16;
+
+/// Outcomes that say that a host does not answer, rather than what it answers.
+const UNANSWERED: [&str; 4] = [outcome::DNS, outcome::CONNECT, outcome::TLS, outcome::TIMEOUT];
 
 /// What is asked for; each kind has its own caps and conditions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,52 +75,42 @@ impl Want {
 /// Why something was not fetched.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
-    /// `robots.txt` disallows it, or could not be had.
-    Robots(&'static str),
-    /// Its owner opted out by the directive.
-    OptOut(&'static str),
-    /// The server's answer is no success.
-    Http(String),
-    /// The connection failed, was cut or took too long.
-    Network(String),
-    /// The address may not be connected to.
-    Address(String),
-    /// The body exceeds the cap.
-    TooLarge(String),
-    /// A page was asked for, something else came.
-    NotHtml(String),
+    /// It ends in this outcome (a word of [`shards::outcome`], or [`NOT_HTML`]), for this reason in words.
+    Because(&'static str, String),
     /// The job closed before it was this one's turn: not decided.
     Closed,
 }
 
+/// The outcome of a page that turns out to be something else.
+pub(crate) const NOT_HTML: &str = "not_html";
+
 impl Refusal {
-    /// The word in a candidate's `outcome`.
-    pub(crate) fn outcome(&self) -> &'static str {
+    /// The word in a candidate's `outcome`, and the reason in words.
+    pub(crate) fn decision(self) -> (&'static str, String) {
         match self {
-            Refusal::Robots(_) => "robots",
-            Refusal::OptOut(_) => "opt-out",
-            Refusal::Http(_) => "http",
-            Refusal::Network(_) => "network",
-            Refusal::Address(_) => "address",
-            Refusal::TooLarge(_) => "too-large",
-            Refusal::NotHtml(_) => "not-html",
-            Refusal::Closed => "closed",
+            Refusal::Because(outcome, why) => (outcome, why),
+            Refusal::Closed => ("closed", String::new()),
         }
     }
 
-    /// The reason in words.
-    pub(crate) fn detail(self) -> String {
-        match self {
-            Refusal::Robots(why) | Refusal::OptOut(why) => why.to_string(),
-            Refusal::Http(why) | Refusal::Network(why) | Refusal::Address(why) | Refusal::TooLarge(why) | Refusal::NotHtml(why) => why,
-            Refusal::Closed => String::new(),
-        }
+    fn is(&self, outcome: &str) -> bool {
+        matches!(self, Refusal::Because(word, _) if *word == outcome)
+    }
+
+    fn status(status: StatusCode) -> Self {
+        let outcome = match status.as_u16() {
+            429 => outcome::HTTP_429,
+            500.. => outcome::HTTP_5XX,
+            // Among the rest are redirects without a place to go to: nothing is there for us either.
+            _ => outcome::HTTP_4XX,
+        };
+        Refusal::Because(outcome, status.to_string())
     }
 }
 
 impl From<Refused> for Refusal {
     fn from(refused: Refused) -> Self {
-        Refusal::Address(refused.to_string())
+        Refusal::Because(outcome::UNSAFE_ADDRESS, refused.to_string())
     }
 }
 
@@ -170,10 +164,17 @@ pub(crate) struct Fetcher {
     hosts: Hosts,
     robots: robots::Cache,
     in_flight: Arc<Semaphore>,
+    concurrency: usize,
     large: Arc<Semaphore>,
     timeout: Duration,
     retries: u32,
     backoff: Duration,
+    /// Other crawlers' groups of `robots.txt` that hold for us where we are not named, lower case.
+    also_obeyed: Vec<String>,
+    /// Time for a URL with all its redirects and retries.
+    longest: Duration,
+    /// When it is cancelled, what is in flight is let go.
+    drain: CancellationToken,
 }
 
 impl Fetcher {
@@ -214,11 +215,25 @@ impl Fetcher {
             hosts: Hosts::new(options.host_connections, options.host_rate),
             robots: robots::Cache::default(),
             in_flight: Arc::new(Semaphore::new(options.concurrency)),
+            concurrency: options.concurrency,
             large: Arc::new(Semaphore::new(LARGE_BODIES)),
             timeout: options.timeout,
             retries: options.retries,
             backoff: options.backoff,
+            longest: options.timeout.saturating_mul(options.retries.saturating_add(2)).saturating_add(2 * MAX_WAIT),
+            drain: CancellationToken::new(),
+            also_obeyed: options.obey_groups.iter().map(|group| group.to_ascii_lowercase()).collect(),
         })
+    }
+
+    /// Cancelled, it lets go of all that is in flight.
+    pub(crate) fn drain(&self) -> CancellationToken {
+        self.drain.clone()
+    }
+
+    /// Requests in flight, or arrived and in work.
+    pub(crate) fn in_flight(&self) -> u64 {
+        (self.concurrency - self.in_flight.available_permits()) as u64
     }
 
     /// Refuses a URL on the public internet when no contact is given.
@@ -245,7 +260,8 @@ impl Fetcher {
         let mut attempts = 0;
         let result = self.follow(url.clone(), want, closing, &mut attempts, &mut traffic).await;
         let host = traffic.entry(host_key(url)).or_default();
-        host.refused += u64::from(matches!(result, Err(Refusal::Robots(_) | Refusal::OptOut(_))));
+        let refused = |refusal: &Refusal| refusal.is(outcome::ROBOTS) || refusal.is(outcome::OPTED_OUT);
+        host.refused += u64::from(result.as_ref().is_err_and(refused));
         host.successes += u64::from(result.is_ok());
         for (name, delta) in &mut traffic {
             delta.host.clone_from(name);
@@ -262,9 +278,15 @@ impl Fetcher {
         attempts: &mut u32,
         traffic: &mut Traffic,
     ) -> Result<Body, Refusal> {
-        let (mut redirects, mut retries) = (0, 0);
+        let (mut redirects, mut retries, begun) = (0, 0, Instant::now());
         loop {
             self.guard.permit_url(&url)?;
+            if let Some(outcome) = self.hosts.gave_up(&host_key(&url)) {
+                return Err(Refusal::Because(outcome, format!("the host failed {GIVE_UP} times in a row")));
+            }
+            if begun.elapsed() > self.longest {
+                return Err(Refusal::Because(outcome::TIMEOUT, format!("not there after {:?} of redirects and retries", self.longest)));
+            }
             if !matches!(want, Want::Robots | Want::Answer) {
                 self.ask_robots(&url, traffic).await?;
             }
@@ -272,12 +294,20 @@ impl Fetcher {
             let (turn, place) = unless_closing(closing, turn).await?;
             let place = place.map_err(|_| Refusal::Closed)?;
             *attempts += 1;
-            let answer = self.request(&url, want, place, traffic).await;
+            let asked = Instant::now();
+            let answer = unless_closing(&self.drain, self.request(&url, want, place, traffic)).await?;
             drop(turn);
+            traffic.entry(host_key(&url)).or_default().millis += asked.elapsed().as_millis() as u64;
+            match &answer {
+                Err(Failure { refusal: Refusal::Because(outcome, _), .. }) if UNANSWERED.contains(outcome) => {
+                    self.hosts.failed(&host_key(&url), *outcome);
+                }
+                _ => self.hosts.answered(&host_key(&url)),
+            }
             match answer {
                 Ok(Answer::Body(body)) => return Ok(*body),
                 Ok(Answer::Redirect(_)) if redirects == MAX_REDIRECTS => {
-                    return Err(Refusal::Http(format!("more than {MAX_REDIRECTS} redirects")));
+                    return Err(Refusal::Because(outcome::HTTP_4XX, format!("more than {MAX_REDIRECTS} redirects")));
                 }
                 Ok(Answer::Redirect(target)) => {
                     redirects += 1;
@@ -300,9 +330,14 @@ impl Fetcher {
     /// Whether `robots.txt` of the URL's origin lets us fetch it.
     async fn ask_robots(&self, url: &Url, traffic: &mut Traffic) -> Result<(), Refusal> {
         match self.rules(url, traffic).await {
-            Found::Rules(rules) if rules.allow(url) => Ok(()),
-            Found::Rules(_) => Err(Refusal::Robots("disallowed")),
-            Found::Unreachable => Err(Refusal::Robots("robots.txt could not be had")),
+            Found::Rules(rules) if !rules.allow(url) => Err(Refusal::Because(outcome::ROBOTS, "disallowed".to_string())),
+            Found::Rules(rules) => match rules.opted_out(url) {
+                Some(file) => Err(Refusal::Because(outcome::OPTED_OUT, file.to_string())),
+                None => Ok(()),
+            },
+            // Asked no more because the crawl ends.
+            Found::Unreachable if self.drain.is_cancelled() => Err(Refusal::Closed),
+            Found::Unreachable => Err(Refusal::Because(outcome::ROBOTS, "robots.txt could not be had".to_string())),
         }
     }
 
@@ -324,24 +359,38 @@ impl Fetcher {
         }
     }
 
+    /// Asks for the files in which an origin says what may be done with it: `robots.txt`, and unless that closes the whole place to us,
+    /// `ai.txt` and TDMRep's file.
     async fn fetch_robots(&self, url: &Url) -> (Found, Traffic) {
-        let mut place = url.clone();
-        place.set_path("/robots.txt");
-        place.set_query(None);
-        let (mut attempts, mut traffic) = (0, Traffic::new());
-        let result = self.follow(place, Want::Robots, &CancellationToken::new(), &mut attempts, &mut traffic).await;
-        let found = match result {
-            Ok(body) => Found::Rules(Arc::new(Rules::parse(&body.bytes, AGENT))),
+        let mut traffic = Traffic::new();
+        let found = match self.side_file(url, "/robots.txt", &mut traffic).await {
+            Ok(body) => Rules::parse(&body.bytes, AGENT, &self.also_obeyed),
             // A client error, or redirects without end, means that there are no rules (RFC 9309, 2.3.1.2 and 2.3.1.3).
-            Err(Refusal::Http(why)) if !why.starts_with('5') => Found::Rules(Arc::default()),
-            Err(_) => Found::Unreachable,
+            Err(refusal) if refusal.is(outcome::HTTP_4XX) => Rules::default(),
+            Err(_) => return (Found::Unreachable, traffic),
         };
-        if let Found::Rules(rules) = &found
-            && let Some(delay) = rules.delay
-        {
+        let mut rules = found;
+        if let Some(delay) = rules.delay {
             self.hosts.set_delay(&host_key(url), delay);
         }
-        (found, traffic)
+        if rules.may_enter() {
+            // A file that cannot be had says nothing.
+            if let Ok(body) = self.side_file(url, "/ai.txt", &mut traffic).await {
+                rules.read_ai_txt(&body.bytes, AGENT, &self.also_obeyed);
+            }
+            if let Ok(body) = self.side_file(url, "/.well-known/tdmrep.json", &mut traffic).await {
+                rules.read_tdmrep(&body.bytes);
+            }
+        }
+        (Found::Rules(Arc::new(rules)), traffic)
+    }
+
+    /// Fetches a file that speaks for the URL's whole origin.
+    async fn side_file(&self, url: &Url, path: &str, traffic: &mut Traffic) -> Result<Body, Refusal> {
+        let mut place = url.clone();
+        place.set_path(path);
+        place.set_query(None);
+        self.follow(place, Want::Robots, &self.drain, &mut 0, traffic).await
     }
 
     /// Makes one request and reads its body.
@@ -353,17 +402,17 @@ impl Fetcher {
         let response = timeout_at(deadline, sent).await.map_err(|_| self.too_slow())?.map_err(|error| network(&error))?;
         let status = response.status();
         if let Some(target) = redirect_target(url, &response) {
-            return Ok(Answer::Redirect(target.map_err(Refusal::Http)?));
+            return Ok(Answer::Redirect(target.map_err(|why| Refusal::Because(outcome::HTTP_4XX, why))?));
         }
         if !status.is_success() {
             let again = status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error();
-            return Err(Failure { refusal: Refusal::Http(status.to_string()), retry: again.then(|| retry_after(response.headers())) });
+            return Err(Failure { refusal: Refusal::status(status), retry: again.then(|| retry_after(response.headers())) });
         }
         let directives = Directives::of_headers(response.headers(), AGENT);
         let content_type = response.headers().get(CONTENT_TYPE).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
         match (want, directives.refusal, &content_type) {
-            (Want::Image, Some(why), _) => return Err(Refusal::OptOut(why).into()),
-            (Want::Page, _, Some(kind)) if !is_html(kind) => return Err(Refusal::NotHtml(kind.clone()).into()),
+            (Want::Image, Some(why), _) => return Err(Refusal::Because(outcome::OPTED_OUT, why.to_string()).into()),
+            (Want::Page, _, Some(kind)) if !is_html(kind) => return Err(Refusal::Because(NOT_HTML, kind.clone()).into()),
             _ => {}
         }
         let (bytes, large) = self.read_body(response, want, deadline).await?;
@@ -379,7 +428,7 @@ impl Fetcher {
         mut deadline: Instant,
     ) -> Result<(Vec<u8>, Option<OwnedSemaphorePermit>), Failure> {
         let max = want.max_bytes();
-        let too_large = || Failure::from(Refusal::TooLarge(format!("more than {max} bytes")));
+        let too_large = || Failure::from(Refusal::Because(outcome::TOO_BIG, format!("more than {max} bytes")));
         if want != Want::Robots && response.content_length().is_some_and(|length| length > max as u64) {
             return Err(too_large());
         }
@@ -406,7 +455,7 @@ impl Fetcher {
     }
 
     fn too_slow(&self) -> Failure {
-        Failure { refusal: Refusal::Network(format!("no complete answer within {:?}", self.timeout)), retry: Some(None) }
+        Failure { refusal: Refusal::Because(outcome::TIMEOUT, format!("no complete answer within {:?}", self.timeout)), retry: Some(None) }
     }
 }
 
@@ -418,6 +467,7 @@ pub(crate) fn merge(into: &mut Traffic, from: Traffic) {
         sum.successes += delta.successes;
         sum.refused += delta.refused;
         sum.bytes += delta.bytes;
+        sum.millis += delta.millis;
     }
 }
 
@@ -437,21 +487,19 @@ async fn unless_closing<T>(closing: &CancellationToken, work: impl Future<Output
 
 /// A client error as a refusal; anything but an unsafe address may be tried again.
 fn network(error: &reqwest::Error) -> Failure {
-    if let Some(refused) = refusal_in(error) {
+    if let Some(refused) = cause_of::<Refused>(error) {
         return Refusal::from(refused.clone()).into();
     }
-    let mut words = String::new();
-    let mut cause: Option<&dyn std::error::Error> = std::error::Error::source(error);
-    while let Some(error) = cause {
-        // Causes often repeat each other.
-        let text = error.to_string();
-        if !words.contains(&text) {
-            words = if words.is_empty() { text } else { format!("{words}: {text}") };
-        }
-        cause = error.source();
-    }
-    let words = if words.is_empty() { "the connection failed".to_string() } else { words };
-    Failure { refusal: Refusal::Network(words), retry: Some(None) }
+    let outcome = if cause_of::<Unknown>(error).is_some() {
+        outcome::DNS
+    } else if cause_of::<rustls::Error>(error).is_some() {
+        outcome::TLS
+    } else if error.is_timeout() {
+        outcome::TIMEOUT
+    } else {
+        outcome::CONNECT
+    };
+    Failure { refusal: Refusal::Because(outcome, words_of(error)), retry: Some(None) }
 }
 
 /// Where a redirect leads, if the response is one.

@@ -7,8 +7,12 @@
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use rustc_hash::FxHashMap;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use url::{Host, Url};
 
 /// What an address is for.
@@ -134,12 +138,33 @@ impl Guard {
     }
 }
 
+/// A name that no resolver knows, or that no resolver answers for.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0} cannot be resolved")]
+pub(crate) struct Unknown(pub(crate) String);
+
 type Looked = Pin<Box<dyn Future<Output = std::io::Result<Vec<SocketAddr>>> + Send>>;
 
-/// Resolves names for the client and withholds the addresses that the guard refuses.
+/// How long addresses are believed; the system's resolver does not say how long they hold.
+const BELIEVED: Duration = Duration::from_secs(300);
+/// How long a name that could not be resolved is not asked for again.
+const FORGIVEN: Duration = Duration::from_secs(30);
+/// Names remembered, about 200 bytes each. When full, all are forgotten and asked for again.
+const MAX_NAMES: usize = 1 << 16;
+/// Questions to the system at a time: each takes a thread while it waits.
+const MAX_QUESTIONS: usize = 64;
+
+/// What is known of a name: until when, and its addresses if it has any. Locked while it is asked for, so that it is asked for once.
+type Known = tokio::sync::Mutex<Option<(Instant, Option<Vec<SocketAddr>>)>>;
+
+/// Resolves names for the client and withholds the addresses that the guard refuses. Remembers answers; a name is judged again
+/// each time, and the client connects to the very addresses that passed.
+#[derive(Clone)]
 pub(crate) struct Resolver {
     guard: Guard,
     lookup: Arc<dyn Fn(String) -> Looked + Send + Sync>,
+    names: Arc<Mutex<FxHashMap<String, Arc<Known>>>>,
+    questions: Arc<Semaphore>,
 }
 
 impl Resolver {
@@ -152,36 +177,52 @@ impl Resolver {
             }
             Box::pin(async move { Ok(tokio::net::lookup_host((name, 0)).await?.collect()) })
         };
-        Resolver { guard, lookup: Arc::new(lookup) }
+        Resolver::new(guard, Arc::new(lookup))
+    }
+
+    /// Asks `lookup`.
+    pub(crate) fn new(guard: Guard, lookup: Arc<dyn Fn(String) -> Looked + Send + Sync>) -> Self {
+        Resolver { guard, lookup, names: Arc::default(), questions: Arc::new(Semaphore::new(MAX_QUESTIONS)) }
+    }
+
+    /// All addresses of a name, from memory if they are fresh.
+    async fn addresses(&self, name: String) -> Result<Vec<SocketAddr>, Unknown> {
+        let known = {
+            let mut names = self.names.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            if names.len() >= MAX_NAMES {
+                names.clear();
+            }
+            names.entry(name.clone()).or_default().clone()
+        };
+        let mut known = known.lock().await;
+        if let Some((until, addresses)) = known.as_ref()
+            && *until > Instant::now()
+        {
+            return addresses.clone().ok_or(Unknown(name));
+        }
+        // Never closed, so this cannot fail.
+        let _question = self.questions.acquire().await;
+        let found = (self.lookup)(name.clone()).await.ok().filter(|addresses| !addresses.is_empty());
+        let fresh = if found.is_some() { BELIEVED } else { FORGIVEN };
+        *known = Some((Instant::now() + fresh, found.clone()));
+        found.ok_or(Unknown(name))
     }
 }
 
 impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let (guard, looked) = (self.guard, (self.lookup)(name.as_str().to_string()));
+        let resolver = self.clone();
         Box::pin(async move {
-            let permitted: Addrs = Box::new(guard.permit_all(looked.await?)?.into_iter());
+            let addresses = resolver.addresses(name.as_str().to_string()).await?;
+            let permitted: Addrs = Box::new(resolver.guard.permit_all(addresses)?.into_iter());
             Ok(permitted)
         })
     }
 }
 
-/// The guard's refusal somewhere in a client error's causes.
-pub(crate) fn refusal_in<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a Refused> {
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        if let Some(refused) = error.downcast_ref::<Refused>() {
-            return Some(refused);
-        }
-        cause = error.source();
-    }
-    None
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Mutex;
 
     fn reach_of(text: &str) -> Reach {
         reach(text.parse().expect("an address"))
@@ -270,11 +311,21 @@ mod tests {
             let addresses = addresses.iter().map(|text| text.parse().expect("an address")).collect();
             Box::pin(std::future::ready(Ok(addresses)))
         };
-        let resolver = Resolver { guard: Guard { private: false, public: true }, lookup: Arc::new(lookup) };
+        let resolver = Resolver::new(Guard { private: false, public: true }, Arc::new(lookup));
         let mixed = resolver.resolve("mixed.test".parse().expect("a name")).await.expect("resolved");
         assert_eq!(mixed.map(|address| address.ip()).collect::<Vec<IpAddr>>(), [IpAddr::from([8, 8, 8, 8])]);
         let error = resolver.resolve("rebind.test".parse().expect("a name")).await.err().expect("refused");
-        assert!(refusal_in(error.as_ref()).is_some());
+        assert!(error.downcast_ref::<Refused>().is_some());
+        // Known now: judged again without being asked for again.
+        assert!(resolver.resolve("rebind.test".parse().expect("a name")).await.is_err());
         assert_eq!(*asked.lock().expect("unpoisoned"), ["mixed.test", "rebind.test"]);
+    }
+
+    #[tokio::test]
+    async fn names_without_an_address_are_unknown() {
+        let lookup = |_: String| -> Looked { Box::pin(std::future::ready(Err(std::io::Error::other("no such name")))) };
+        let resolver = Resolver::new(Guard { private: false, public: true }, Arc::new(lookup));
+        let error = resolver.resolve("nowhere.test".parse().expect("a name")).await.err().expect("refused");
+        assert_eq!(error.downcast_ref::<Unknown>(), Some(&Unknown("nowhere.test".to_string())));
     }
 }

@@ -13,6 +13,11 @@ const MAX_HOSTS: usize = 1 << 16;
 /// Slowest rate believed: a request an hour.
 const MAX_INTERVAL: Duration = Duration::from_secs(3600);
 
+/// Failures to answer, one after the other, after which a host is left alone for [`REST`].
+pub(crate) const GIVE_UP: u32 = 20;
+/// How long a host that does not answer is left alone; then one more failure is enough.
+const REST: Duration = Duration::from_secs(600);
+
 /// The hosts of a crawl.
 pub(crate) struct Hosts {
     /// Connections at a time; 0 for no limit.
@@ -35,6 +40,9 @@ struct Pace {
     held_until: Instant,
     /// Least time between two starts: the crawl's own, or the host's crawl delay.
     interval: Duration,
+    /// Failures to answer since the last answer, and when and how the last one was.
+    failures: u32,
+    failed: Option<(Instant, &'static str)>,
 }
 
 /// Leave to make one request; the connection counts as taken until it is dropped.
@@ -76,7 +84,7 @@ impl Hosts {
         }
         let host = Arc::new(Host {
             permits: (self.connections > 0).then(|| Arc::new(Semaphore::new(self.connections))),
-            pace: Mutex::new(Pace { next: now, held_until: now, interval: self.interval }),
+            pace: Mutex::new(Pace { next: now, held_until: now, interval: self.interval, failures: 0, failed: None }),
         });
         known.insert(name.to_string(), host.clone());
         host
@@ -106,6 +114,35 @@ impl Hosts {
         pace.held_until = pace.held_until.max(Instant::now() + pause);
     }
 
+    /// Counts a failure to answer.
+    pub(crate) fn failed(&self, name: &str, outcome: &'static str) {
+        let host = self.host(name);
+        let mut pace = host.pace();
+        pace.failures += 1;
+        pace.failed = Some((Instant::now(), outcome));
+    }
+
+    /// Forgets failures: the host has answered.
+    pub(crate) fn answered(&self, name: &str) {
+        self.host(name).pace().failures = 0;
+    }
+
+    /// How the host failed last, if it has failed so often that it is left alone now.
+    pub(crate) fn gave_up(&self, name: &str) -> Option<&'static str> {
+        self.gave_up_at(name, Instant::now())
+    }
+
+    fn gave_up_at(&self, name: &str, now: Instant) -> Option<&'static str> {
+        let host = self.host(name);
+        let mut pace = host.pace();
+        let (when, outcome) = pace.failed.filter(|_| pace.failures >= GIVE_UP)?;
+        if now.duration_since(when) >= REST {
+            pace.failures = GIVE_UP - 1;
+            return None;
+        }
+        Some(outcome)
+    }
+
     /// Sets the least time between two requests to the host, if that is more than the crawl's own.
     pub(crate) fn set_delay(&self, name: &str, delay: Duration) {
         self.host(name).pace().interval = delay.max(self.interval);
@@ -115,7 +152,7 @@ impl Hosts {
 impl Host {
     fn reserve_is_pending(&self, now: Instant) -> bool {
         let pace = self.pace();
-        pace.next.max(pace.held_until) > now || pace.interval > Duration::from_secs(1)
+        pace.next.max(pace.held_until) > now || pace.failures >= GIVE_UP || pace.interval > Duration::from_secs(1)
     }
 }
 
@@ -148,6 +185,20 @@ mod tests {
         assert!(tokio::time::timeout(Duration::from_millis(50), hosts.enter("a")).await.is_err());
         drop(first);
         assert!(tokio::time::timeout(Duration::from_secs(60), hosts.enter("a")).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn hosts_that_never_answer_are_left_alone() {
+        let hosts = Hosts::new(0, 0.0);
+        (1..GIVE_UP).for_each(|_| hosts.failed("a", "timeout"));
+        assert_eq!(hosts.gave_up("a"), None);
+        hosts.failed("a", "connect");
+        assert_eq!((hosts.gave_up("a"), hosts.gave_up("b")), (Some("connect"), None));
+        assert_eq!(hosts.gave_up_at("a", Instant::now() + REST), None);
+        hosts.failed("a", "timeout");
+        assert_eq!(hosts.gave_up("a"), Some("timeout"));
+        hosts.answered("a");
+        assert_eq!(hosts.gave_up("a"), None);
     }
 
     #[tokio::test]

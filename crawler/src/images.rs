@@ -3,12 +3,12 @@
 use crate::Error;
 use crate::engine::{Engine, settle};
 use crate::fetch::{Refusal, Traffic, Want};
-use crate::ingest::{Ingested, ingest, on_pool};
+use crate::ingest::{Ingested, Recipe, ingest, on_pool};
 use crate::layout::{FetchPayload, payload, read_payload};
 use crate::segment::{Finish, SegmentSender, SegmentWriter};
 use crate::summary::Tally;
 use rustc_hash::FxHashMap;
-use shards::{Candidate, Commit, FETCHED, Job, JobKind, NewJob, Removed, TableReader};
+use shards::{Candidate, Commit, Job, JobKind, NewJob, Removed, TableReader, outcome};
 use std::sync::Arc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -38,11 +38,11 @@ pub(crate) async fn decide_all(
     let removed = engine.removed()?;
     for mut candidate in candidates {
         // Of what was fetched with its page the picture is stored already; `store` has asked for it.
-        if candidate.outcome != FETCHED && removed.candidate(&candidate).is_some() {
+        if candidate.outcome != outcome::OK && removed.candidate(&candidate).is_some() {
             candidate.take_down();
         }
         if candidate.outcome.is_empty() && !engine.is_inside(&candidate) {
-            settle(&mut candidate, "full", "outside the cap");
+            settle(&mut candidate, outcome::FULL, "outside the cap");
         }
         if candidate.outcome.is_empty() {
             by_image.entry(candidate.image_url.clone()).or_default().push(candidate);
@@ -50,7 +50,7 @@ pub(crate) async fn decide_all(
             decided.done.push(candidate);
         }
     }
-    let closing = CancellationToken::new();
+    let closing = engine.options.stop.child_token();
     let mut tasks = JoinSet::new();
     for (url, pairs) in by_image {
         tasks.spawn(fetch(engine.clone(), url, pairs, sender.clone(), closing.clone()));
@@ -87,14 +87,14 @@ struct Taken {
 
 async fn fetch(engine: Arc<Engine>, url: String, mut pairs: Vec<Candidate>, sender: SegmentSender, closing: CancellationToken) -> Taken {
     let Ok(url) = Url::parse(&url) else {
-        pairs.iter_mut().for_each(|pair| settle(pair, "address", "not a web address"));
+        pairs.iter_mut().for_each(|pair| settle(pair, outcome::UNSAFE_ADDRESS, "not a web address"));
         return Taken { pairs, traffic: Traffic::new() };
     };
     let reply = engine.fetcher.get(&url, Want::Image, &closing).await;
     match reply.result {
         Err(Refusal::Closed) => return Taken { pairs, traffic: reply.traffic },
         Err(refusal) => {
-            let (outcome, detail) = (refusal.outcome(), refusal.detail());
+            let (outcome, detail) = refusal.decision();
             pairs.iter_mut().for_each(|pair| settle(pair, outcome, &detail));
         }
         Ok(mut body) => {
@@ -105,23 +105,23 @@ async fn fetch(engine: Arc<Engine>, url: String, mut pairs: Vec<Candidate>, send
             }
         }
     }
-    pairs.iter_mut().for_each(|pair| pair.attempts = reply.attempts);
+    pairs.iter_mut().for_each(|pair| pair.attempts += reply.attempts);
     engine.note(0, reply.traffic.values().map(|delta| delta.bytes).sum());
     Taken { pairs, traffic: reply.traffic }
 }
 
 /// Stores an image for all its pairs and settles them; `false` when the writer has failed.
 pub(crate) async fn store(engine: &Arc<Engine>, bytes: Vec<u8>, pairs: &mut [Candidate], sender: &SegmentSender) -> bool {
-    let (size, mode) = (engine.options.image_size, engine.options.resize_mode);
-    match on_pool(move || ingest(&bytes, size, mode)).await {
+    let recipe = Recipe::of(&engine.options);
+    match on_pool(move || ingest(&bytes, &recipe)).await {
         Some(Ok(image)) if is_removed(engine, &image) => pairs.iter_mut().for_each(Candidate::take_down),
         Some(Ok(image)) => {
-            pairs.iter_mut().for_each(|pair| settle(pair, "fetched", ""));
+            pairs.iter_mut().for_each(|pair| settle(pair, outcome::OK, ""));
             engine.note(pairs.len() as u64, 0);
             return sender.send(pairs.to_vec(), image).await;
         }
-        Some(Err(error)) => pairs.iter_mut().for_each(|pair| settle(pair, "image", &error.to_string())),
-        None => pairs.iter_mut().for_each(|pair| settle(pair, "image", "the decoder failed")),
+        Some(Err(spoilt)) => pairs.iter_mut().for_each(|pair| settle(pair, spoilt.outcome, &spoilt.why)),
+        None => pairs.iter_mut().for_each(|pair| settle(pair, outcome::DECODE, "the decoder failed")),
     }
     true
 }
@@ -179,11 +179,12 @@ pub(crate) async fn finish(
     }
     let mut notes = vec![("source", job.source.to_string())];
     notes.extend(plan.map(|plan| ("plan", plan.to_string())));
-    let ledger = engine.ledger.clone();
+    let (ledger, commit_outcomes) = (engine.ledger.clone(), commit.outcomes.clone());
     let step = move |totals: &shards::SegmentTotals| {
         commit.segment = Some(totals.clone());
         ledger.commit(&job, &commit).map_err(Error::ledger("commit a job"))
     };
+    engine.metrics.count(&commit_outcomes);
     tally.totals = writer.finish(Finish { candidates: decided.done, notes, rest: decided.rest, commit: Box::new(step) }).await?;
     Ok(tally)
 }

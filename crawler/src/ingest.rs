@@ -2,11 +2,72 @@
 //!
 //! Works on pixels only; runs on rayon's threads, so that the ones that fetch are never busy with it.
 
-use shards::{ImageId, Limits, Measures, PictureError, ResizeMode, decode, encode_jpeg};
+use crate::CrawlOptions;
+use shards::{Format, ImageId, Limits, Measures, PictureError, ResizeMode, decode, encode_jpeg, outcome};
 use std::panic::AssertUnwindSafe;
 
-/// JPEG quality of stored images: img2dataset's default.
-const QUALITY: u8 = 95;
+/// What is made of images, and which are refused; the names are img2dataset's.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Recipe {
+    image_size: u32,
+    resize_mode: ResizeMode,
+    resize_only_if_bigger: bool,
+    encode_quality: u8,
+    skip_reencode: bool,
+    min_image_size: u32,
+    max_image_area: Option<u64>,
+    max_aspect_ratio: Option<f64>,
+}
+
+impl Recipe {
+    /// What the options say of images.
+    pub(crate) fn of(options: &CrawlOptions) -> Self {
+        Recipe {
+            image_size: options.image_size,
+            resize_mode: options.resize_mode,
+            resize_only_if_bigger: options.resize_only_if_bigger,
+            encode_quality: options.encode_quality,
+            skip_reencode: options.skip_reencode,
+            min_image_size: options.min_image_size,
+            max_image_area: options.max_image_area,
+            max_aspect_ratio: options.max_aspect_ratio,
+        }
+    }
+
+    /// Why a picture of these sides is not wanted.
+    fn refusal(&self, (width, height): (u32, u32)) -> Option<Spoilt> {
+        let (short, long, area) = (width.min(height), width.max(height), u64::from(width) * u64::from(height));
+        let why = |outcome, limit: String| Some(Spoilt { outcome, why: format!("{width} x {height} pixels, {limit}") });
+        match (self.max_image_area, self.max_aspect_ratio) {
+            _ if short < self.min_image_size => why(outcome::TOO_SMALL, format!("of a shorter side below {}", self.min_image_size)),
+            (_, Some(ratio)) if f64::from(long) > ratio * f64::from(short) => {
+                why(outcome::TOO_SMALL, format!("a side more than {ratio} times the other"))
+            }
+            (Some(most), _) if area > most => why(outcome::TOO_BIG, format!("more than {most} in all")),
+            _ => None,
+        }
+    }
+}
+
+/// Why received bytes are not stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Spoilt {
+    /// The candidate's outcome.
+    pub(crate) outcome: &'static str,
+    /// The reason in words.
+    pub(crate) why: String,
+}
+
+impl From<PictureError> for Spoilt {
+    fn from(error: PictureError) -> Self {
+        let outcome = match &error {
+            PictureError::Unknown => outcome::NOT_IMAGE,
+            PictureError::TooLarge { .. } => outcome::TOO_BIG,
+            PictureError::Damaged(_) => outcome::DECODE,
+        };
+        Spoilt { outcome, why: error.to_string() }
+    }
+}
 
 /// An image as it is stored, with what was measured of it.
 #[derive(Debug)]
@@ -23,16 +84,24 @@ pub(crate) struct Ingested {
     pub(crate) measures: Measures,
 }
 
-/// Turns received bytes into a stored image of `size`.
+/// Turns received bytes into a stored image after the recipe.
 ///
 /// # Errors
-/// When they are no picture, a damaged one, or one beyond the limits.
-pub(crate) fn ingest(bytes: &[u8], size: u32, mode: ResizeMode) -> Result<Ingested, PictureError> {
+/// When they are no picture, a damaged one, one beyond the limits, or one that the recipe refuses.
+pub(crate) fn ingest(bytes: &[u8], recipe: &Recipe) -> Result<Ingested, Spoilt> {
     let picture = decode(bytes, &Limits::default())?;
     let original = picture.pixels.dimensions();
+    if let Some(spoilt) = recipe.refusal(original) {
+        return Err(spoilt);
+    }
     let measures = Measures::of(&picture.pixels);
-    let stored = mode.apply(picture.pixels, size);
-    Ok(Ingested { jpeg: encode_jpeg(&stored, QUALITY)?, sides: stored.dimensions(), original, image_id: ImageId::of(bytes), measures })
+    let (format, turned) = (picture.format, picture.turned);
+    let stored = recipe.resize_mode.apply(picture.pixels, recipe.image_size, recipe.resize_only_if_bigger);
+    let sides = stored.dimensions();
+    // Bytes that need no change but for a turn said in their header, which not every reader obeys, are changed all the same.
+    let kept = recipe.skip_reencode && format == Format::Jpeg && !turned && sides == original;
+    let jpeg = if kept { bytes.to_vec() } else { encode_jpeg(&stored, recipe.encode_quality)? };
+    Ok(Ingested { jpeg, sides, original, image_id: ImageId::of(bytes), measures })
 }
 
 /// Runs `work` on rayon's threads. `None` when it panicked: decoders meet bytes made to break them, and one bad image or
@@ -51,16 +120,47 @@ mod tests {
     use super::*;
     use image::{Rgb, RgbImage};
 
+    fn recipe(image_size: u32, resize_mode: ResizeMode) -> Recipe {
+        Recipe::of(&CrawlOptions { image_size, resize_mode, ..CrawlOptions::new("c", Vec::new()) })
+    }
+
+    fn striped(width: u32, height: u32) -> RgbImage {
+        RgbImage::from_fn(width, height, |x, y| Rgb([x as u8, y as u8, 7]))
+    }
+
     #[test]
     fn images_are_stored_at_size() {
-        let pixels = RgbImage::from_fn(300, 150, |x, y| Rgb([x as u8, y as u8, 7]));
-        let bytes = shards::png_bytes(&pixels).expect("encoded");
-        let image = ingest(&bytes, 100, ResizeMode::KeepRatio).expect("ingested");
+        let bytes = shards::png_bytes(&striped(300, 150)).expect("encoded");
+        let image = ingest(&bytes, &recipe(100, ResizeMode::KeepRatio)).expect("ingested");
         assert_eq!((image.sides, image.original), ((200, 100), (300, 150)));
         assert_eq!(image.image_id, ImageId::of(&bytes));
         let stored = decode(&image.jpeg, &Limits::default()).expect("decoded");
         assert_eq!(stored.pixels.dimensions(), (200, 100));
-        assert!(ingest(&bytes[..bytes.len() / 2], 100, ResizeMode::No).is_err());
+        let larger = Recipe { resize_only_if_bigger: false, ..recipe(300, ResizeMode::KeepRatio) };
+        assert_eq!(ingest(&bytes, &larger).expect("ingested").sides, (600, 300));
+    }
+
+    #[test]
+    fn what_spoils_an_image_is_named() {
+        let bytes = shards::png_bytes(&striped(300, 150)).expect("encoded");
+        let plain = recipe(100, ResizeMode::No);
+        let outcome = |bytes: &[u8], recipe: &Recipe| ingest(bytes, recipe).map(|_| "stored").unwrap_or_else(|spoilt| spoilt.outcome);
+        assert_eq!(outcome(&bytes, &plain), "stored");
+        assert_eq!(outcome(&bytes[..bytes.len() / 2], &plain), outcome::DECODE);
+        assert_eq!(outcome(b"<svg xmlns='http://www.w3.org/2000/svg'/>", &plain), outcome::NOT_IMAGE);
+        assert_eq!(outcome(&bytes, &Recipe { min_image_size: 151, ..plain }), outcome::TOO_SMALL);
+        assert_eq!(outcome(&bytes, &Recipe { max_aspect_ratio: Some(1.9), ..plain }), outcome::TOO_SMALL);
+        assert_eq!(outcome(&bytes, &Recipe { max_aspect_ratio: Some(2.0), min_image_size: 150, ..plain }), "stored");
+        assert_eq!(outcome(&bytes, &Recipe { max_image_area: Some(44_999), ..plain }), outcome::TOO_BIG);
+    }
+
+    #[test]
+    fn what_fits_may_be_kept_as_it_came() {
+        let jpeg = encode_jpeg(&striped(90, 90), 70).expect("encoded");
+        let keep = Recipe { skip_reencode: true, ..recipe(100, ResizeMode::KeepRatio) };
+        assert_eq!(ingest(&jpeg, &keep).expect("ingested").jpeg, jpeg);
+        assert_ne!(ingest(&jpeg, &Recipe { image_size: 50, ..keep }).expect("ingested").jpeg, jpeg);
+        assert_ne!(ingest(&jpeg, &Recipe { skip_reencode: false, ..keep }).expect("ingested").jpeg, jpeg);
     }
 
     #[tokio::test]

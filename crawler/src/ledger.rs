@@ -12,6 +12,11 @@ pub trait Ledger: Send + Sync {
     /// # Errors
     /// The catalogue's own, here and below.
     fn source(&self, kind: &str, location: &str) -> Result<(u64, String), LedgerError>;
+    /// The numbers of the sources of a kind, oldest first.
+    ///
+    /// # Errors
+    /// The catalogue's own.
+    fn sources_of(&self, kind: &str) -> Result<Vec<u64>, LedgerError>;
     /// Changes a source's state.
     ///
     /// # Errors

@@ -14,6 +14,7 @@
 //!   reads what a site lists itself, `links` spells the addresses of pages, `rules` says which belong to the crawl, `traps` knows where there is no end;
 //! - may it be fetched: `robots`, `optout`, `guard` (unsafe addresses), `hosts` (connections and rate per host),
 //!   `retry` (waits that servers ask for);
+//! - what was decided is decided anew: `replay`; figures for who watches: `metrics`; what client errors say: `faults`;
 //! - `fetch` makes requests, `images` runs the fetches of a job, `ingest` turns bytes into a stored picture;
 //! - `segment` writes what a job gives, `seen` remembers pairs, `layout` names the files.
 //!
@@ -35,6 +36,7 @@ mod download;
 mod elements;
 mod engine;
 mod error;
+mod faults;
 mod fetch;
 mod guard;
 mod gzip;
@@ -46,6 +48,7 @@ mod ledger;
 mod links;
 mod lists;
 mod matching;
+mod metrics;
 mod offer;
 mod openverse;
 mod options;
@@ -54,8 +57,11 @@ mod page;
 mod pages;
 mod place;
 mod plan;
+mod replay;
 mod retry;
 mod robots;
+#[cfg(test)]
+mod robots_cases;
 mod rules;
 mod scan;
 mod search;
@@ -75,7 +81,7 @@ pub use download::{Wanted, download};
 pub use error::Error;
 pub use ledger::{Ledger, LedgerError};
 pub use matching::Matcher;
-pub use options::{CrawlOptions, JobSizes, Source};
+pub use options::{CrawlOptions, DRAIN, JobSizes, OBEYED_GROUPS, Source};
 pub use rules::{Pattern, Rules};
 pub use scan::{Scanned, scan};
 pub use search::Service;

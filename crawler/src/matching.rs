@@ -12,6 +12,9 @@ pub trait Matcher: Send + Sync {
     /// Must be monotonic: a pair outside at some counts is outside at any higher ones.
     fn inside(&self, pair: &PairId, queries: &[u32], seen: &dyn Fn(u32) -> u64) -> bool;
 
+    /// Pairs that a query may have before the cap thins them out; 0 without a cap.
+    fn cap(&self) -> u64;
+
     /// Number of queries; ids are below it.
     fn query_count(&self) -> usize;
 

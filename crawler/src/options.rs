@@ -2,10 +2,12 @@
 
 use crate::{ArchiveKind, Rules, Service};
 use shards::ResizeMode;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 use url::Url;
 
 /// Where pairs come from.
@@ -120,6 +122,18 @@ pub struct CrawlOptions {
     pub image_size: u32,
     /// How images are brought to that size.
     pub resize_mode: ResizeMode,
+    /// Whether images smaller than that keep their size; img2dataset's `resize_only_if_bigger`.
+    pub resize_only_if_bigger: bool,
+    /// JPEG quality of stored images, 1 to 100.
+    pub encode_quality: u8,
+    /// Whether JPEG images that need no resizing are stored as they came.
+    pub skip_reencode: bool,
+    /// Images with a shorter side than this, in pixels, are refused.
+    pub min_image_size: u32,
+    /// Images of more pixels than this are refused.
+    pub max_image_area: Option<u64>,
+    /// Images whose longer side is more than this many times the shorter are refused.
+    pub max_aspect_ratio: Option<f64>,
     /// Address in the User-Agent: a mail address or a page about the crawl. Required for public hosts.
     pub contact: Option<String>,
     /// Whether loopback and private addresses may be asked.
@@ -144,9 +158,23 @@ pub struct CrawlOptions {
     pub backoff: Duration,
     /// Jobs in work at a time.
     pub jobs: usize,
+    /// Other crawlers' groups of `robots.txt` that are obeyed where we are not named.
+    pub obey_groups: Vec<String>,
+    /// Outcomes whose candidates are decided anew (see [`shards::outcome::can_retry`]); `full` ones only if they are inside now.
+    pub retry: Vec<String>,
+    /// When it is cancelled, nothing more is begun, what is in flight is given [`DRAIN`], and the crawl returns with its work recorded.
+    pub stop: CancellationToken,
+    /// Where figures are served in the form that Prometheus reads.
+    pub metrics: Option<SocketAddr>,
     /// When a job is large enough.
     pub sizes: JobSizes,
 }
+
+/// Time that fetches in flight are given when a crawl is stopped.
+pub const DRAIN: Duration = Duration::from_secs(3);
+
+/// Collectors of text and pictures for training: who closes a place to them means us too.
+pub const OBEYED_GROUPS: [&str; 4] = ["CCBot", "GPTBot", "Google-Extended", "img2dataset"];
 
 impl CrawlOptions {
     /// The defaults for a corpus folder and its sources.
@@ -156,6 +184,12 @@ impl CrawlOptions {
             sources,
             image_size: 256,
             resize_mode: ResizeMode::KeepRatio,
+            resize_only_if_bigger: true,
+            encode_quality: 95,
+            skip_reencode: false,
+            min_image_size: 0,
+            max_image_area: None,
+            max_aspect_ratio: None,
             contact: None,
             allow_private: false,
             host_connections: 4,
@@ -168,6 +202,10 @@ impl CrawlOptions {
             retries: 2,
             backoff: Duration::from_secs(1),
             jobs: 4,
+            obey_groups: OBEYED_GROUPS.map(String::from).to_vec(),
+            retry: Vec::new(),
+            stop: CancellationToken::new(),
+            metrics: None,
             sizes: JobSizes::default(),
         }
     }
@@ -178,8 +216,18 @@ impl CrawlOptions {
     /// `Usage` with the flag and its value.
     pub fn check(&self) -> Result<(), crate::Error> {
         let usage = |why: String| Err(crate::Error::Usage(why));
-        if self.sources.is_empty() {
+        if self.sources.is_empty() && self.retry.is_empty() {
             return usage("no --source is given".to_string());
+        }
+        if let Some(word) = self.retry.iter().find(|word| !shards::outcome::can_retry(word)) {
+            let known: Vec<&str> = shards::outcome::ALL.into_iter().filter(|word| shards::outcome::can_retry(word)).collect();
+            return usage(format!("--retry {word:?} is not one of {}", known.join(", ")));
+        }
+        if !(1..=100).contains(&self.encode_quality) {
+            return usage(format!("--encode-quality {} is not between 1 and 100", self.encode_quality));
+        }
+        if self.max_aspect_ratio.is_some_and(|ratio| ratio.is_nan() || ratio < 1.0) {
+            return usage("--max-aspect-ratio must be at least 1".to_string());
         }
         if !self.host_rate.is_finite() || self.host_rate < 0.0 {
             return usage(format!("--host-rate {} is not a number of requests a second", self.host_rate));

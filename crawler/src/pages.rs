@@ -110,7 +110,7 @@ async fn visit_all(
     sender: &SegmentSender,
     deadline: Instant,
 ) -> Result<Harvest, Error> {
-    let closing = CancellationToken::new();
+    let closing = engine.options.stop.child_token();
     let mut harvest = Harvest::default();
     let mut tasks = JoinSet::new();
     for link in pages {
@@ -152,7 +152,7 @@ async fn visit_all(
 /// Fetches and reads one page.
 async fn visit(engine: Arc<Engine>, link: PageLink, site: Site, closing: CancellationToken) -> Visit {
     let Ok(url) = Url::parse(&link.url) else {
-        return Visit { link, result: Err(("address", "not a web address".to_string())), closed: false, traffic: Traffic::new() };
+        return Visit { link, result: Err((shards::outcome::UNSAFE_ADDRESS, "not a web address".to_string())), closed: false, traffic: Traffic::new() };
     };
     if link.depth > 0 && engine.traps.is_closed(&url) {
         let result = Err(("trap", "pages of this kind led nowhere".to_string()));
@@ -167,10 +167,10 @@ async fn visit(engine: Arc<Engine>, link: PageLink, site: Site, closing: Cancell
     let mut reply = engine.fetcher.get(&url, if is_map { Want::Sitemap } else { Want::Page }, &closing).await;
     let closed = matches!(reply.result, Err(Refusal::Closed));
     let result = match reply.result {
-        Err(refusal) => Err((refusal.outcome(), refusal.detail())),
+        Err(refusal) => Err(refusal.decision()),
         Ok(body) if is_map => read_map(body).await.ok_or_else(|| ("sitemap", "the reader failed".to_string())),
         // A seed may lead to its site's proper name; a later page that leads elsewhere is not ours to take.
-        Ok(body) if link.depth > 0 && !site.has(&body.url) => Err(("off-site", body.url.to_string())),
+        Ok(body) if link.depth > 0 && !site.has(&body.url) => Err(("off_site", body.url.to_string())),
         Ok(body) => {
             let maps = if link.depth == 0 { engine.fetcher.sitemaps(&body.url, &mut reply.traffic).await } else { Vec::new() };
             let read = read(body, engine.enough()).await;
@@ -219,7 +219,7 @@ async fn take(engine: &Arc<Engine>, harvest: &mut Harvest, mut page: Page, url: 
     let seen_before = harvest.tally.repeated();
     let offered = page.captions();
     let refusal = page.directives.refusal;
-    harvest.tally.count(if refusal.is_some() { "page:opt-out" } else { "page:fetched" });
+    harvest.tally.count(if refusal.is_some() { "page:opted_out" } else { "page:ok" });
     if page.uncaptioned > 0 {
         *harvest.tally.outcomes.entry("image:no-caption".to_string()).or_default() += page.uncaptioned;
     }
@@ -237,7 +237,7 @@ async fn take(engine: &Arc<Engine>, harvest: &mut Harvest, mut page: Page, url: 
             match engine.claim(candidate, &mut harvest.tally) {
                 Some(mut candidate) => {
                     if let Some(why) = refusal.filter(|_| candidate.outcome.is_empty()) {
-                        settle(&mut candidate, "opt-out", &format!("page: {why}"));
+                        settle(&mut candidate, shards::outcome::OPTED_OUT, &format!("page: {why}"));
                     }
                     pairs.push(candidate);
                 }
@@ -263,7 +263,7 @@ async fn store_data(engine: &Arc<Engine>, bytes: Vec<u8>, pairs: &mut Vec<Candid
             pair.take_down();
         }
         if pair.outcome.is_empty() && !engine.is_inside(&pair) {
-            settle(&mut pair, "full", "outside the cap");
+            settle(&mut pair, shards::outcome::FULL, "outside the cap");
         }
         if pair.outcome.is_empty() { inside.push(pair) } else { done.push(pair) }
     }

@@ -12,7 +12,7 @@ use crate::segment::{PLAN, write_plan};
 use crate::summary::{REPEATED, Tally};
 use crate::urls::{Row, Stretch, read};
 use serde::Deserialize;
-use shards::{Candidate, Commit, Job, JobKind, NewJob, canonical_url};
+use shards::{Candidate, Commit, Job, JobKind, NewJob, canonical_url, outcome};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -43,7 +43,7 @@ fn plan_stretch(engine: &Arc<Engine>, job: &Job, stretch: &Stretch) -> Result<Ta
             Row::Bad(why) => tally.count(format!("row:{why}")),
             Row::Pair(candidate) => match engine.claim(*candidate, &mut tally) {
                 Some(candidate) => candidates.push(candidate),
-                None => tally.count("row:repeated"),
+                None => tally.count("row:duplicate_url"),
             },
         }
     }
@@ -88,7 +88,7 @@ fn plan_part(engine: &Arc<Engine>, job: &Job, part: Part) -> Result<Tally, Error
             }
         }
     };
-    for (why, count) in [("record:damaged", damaged), ("record:too-large", oversize)] {
+    for (why, count) in [("record:damaged", damaged), ("record:too_big", oversize)] {
         if count > 0 {
             *tally.outcomes.entry(why.to_string()).or_default() += count;
         }
@@ -103,7 +103,7 @@ fn take(engine: &Arc<Engine>, captured: Captured, source: &str, found: &mut Vec<
     let Captured { page, url, found_ms } = captured;
     let refusal = page.directives.refusal;
     tally.pages += 1;
-    tally.count(if refusal.is_some() { "page:opt-out" } else { "page:read" });
+    tally.count(if refusal.is_some() { "page:opted_out" } else { "page:read" });
     if page.uncaptioned > 0 {
         *tally.outcomes.entry("image:no-caption".to_string()).or_default() += page.uncaptioned;
     }
@@ -120,7 +120,7 @@ fn take(engine: &Arc<Engine>, captured: Captured, source: &str, found: &mut Vec<
             match engine.claim(candidate, tally) {
                 Some(mut candidate) => {
                     if let Some(why) = refusal.filter(|_| candidate.outcome.is_empty()) {
-                        settle(&mut candidate, "opt-out", &format!("page: {why}"));
+                        settle(&mut candidate, outcome::OPTED_OUT, &format!("page: {why}"));
                     }
                     found.push(candidate);
                 }

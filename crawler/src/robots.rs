@@ -22,16 +22,26 @@ const MAX_SITEMAPS: usize = 100;
 /// Origins remembered, about 300 bytes each for usual files. When full, all are forgotten and asked for again.
 const MAX_ORIGINS: usize = 1 << 16;
 
-/// The rules of one file for one crawler.
+/// Bytes of a line that are read, as Google's parser has it: eight times what browsers take as a URL, with an end.
+const MAX_LINE: usize = 2083 * 8 - 1;
+
+/// What an origin says to one crawler, in `robots.txt` and in the files that reserve rights.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Rules {
-    /// Longest pattern first; of equal ones, those that allow first.
-    rules: Vec<Rule>,
+    /// The groups that bind us; each must allow a path.
+    groups: Vec<Group>,
     /// Wait between two requests that the file asks for, at most [`MAX_DELAY`].
     pub(crate) delay: Option<Duration>,
     /// Addresses of sitemaps as written; they hold for every crawler.
     pub(crate) sitemaps: Vec<String>,
+    /// The groups of `ai.txt`; what one of them does not allow is opted out.
+    ai: Vec<Group>,
+    /// The patterns of TDMRep's file, longest first, and whether rights are reserved there.
+    reserved: Vec<(String, bool)>,
 }
+
+/// The rules of one group: longest pattern first; of equal ones, those that allow first.
+type Group = Vec<Rule>;
 
 #[derive(Clone, Debug, PartialEq)]
 struct Rule {
@@ -39,74 +49,185 @@ struct Rule {
     allow: bool,
 }
 
-/// The group that a line belongs to, by the user-agent lines before it.
-#[derive(Clone, Copy, Default)]
-struct Group {
-    ours: bool,
-    anyone: bool,
+/// The groups for one name, merged.
+#[derive(Default)]
+struct Section {
+    /// Whether lines are for it now.
+    open: bool,
+    /// Whether it was ever named.
+    named: bool,
+    rules: Group,
+    delay: Option<Duration>,
 }
 
 impl Rules {
-    /// Reads a file on behalf of the crawler whose product token is `agent` (lower case).
-    pub(crate) fn parse(bytes: &[u8], agent: &str) -> Self {
-        let bytes = &bytes[..bytes.len().min(MAX_BYTES)];
-        let text = String::from_utf8_lossy(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes));
-        let (mut ours, mut anyone) = (Rules::default(), Rules::default());
+    /// Reads a file on behalf of the crawler whose product token is `agent` (lower case). Where it is not named, the groups for `also`
+    /// (lower case) bind it too, besides those for everyone.
+    pub(crate) fn parse(bytes: &[u8], agent: &str, also: &[String]) -> Self {
+        let bytes = without_mark(&bytes[..bytes.len().min(MAX_BYTES)]);
         let mut sitemaps = Vec::new();
-        let (mut group, mut named, mut in_rules) = (Group::default(), false, false);
-        for line in text.split(['\n', '\r']) {
-            let line = line.split('#').next().unwrap_or_default();
-            let Some((key, value)) = line.split_once(':') else { continue };
-            let value = value.trim();
-            match key.trim().to_ascii_lowercase().as_str() {
-                "user-agent" => {
+        // Our own, everyone's, then the others'.
+        let mut sections: Vec<Section> = (0..2 + also.len()).map(|_| Section::default()).collect();
+        let mut in_rules = false;
+        for line in bytes.split(|byte| matches!(byte, b'\n' | b'\r')) {
+            let line = String::from_utf8_lossy(&line[..line.len().min(MAX_LINE)]);
+            let Some((key, value)) = key_and_value(&line) else { continue };
+            match key {
+                Key::Agent => {
                     if std::mem::take(&mut in_rules) {
-                        group = Group::default();
+                        sections.iter_mut().for_each(|section| section.open = false);
                     }
-                    group.anyone |= value.starts_with('*');
-                    group.ours |= product(value).eq_ignore_ascii_case(agent);
-                    named |= group.ours;
+                    let name = product(value).to_ascii_lowercase();
+                    let anyone = value.strip_prefix('*').is_some_and(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace));
+                    for (at, section) in sections.iter_mut().enumerate() {
+                        let meant = match at {
+                            0 => name == agent,
+                            1 => anyone,
+                            _ => name == also[at - 2],
+                        };
+                        section.open |= meant;
+                        section.named |= meant;
+                    }
                 }
-                key @ ("allow" | "disallow") => {
+                Key::Rule { allow } => {
                     in_rules = true;
-                    let rule = Rule { pattern: normal(value), allow: key == "allow" };
-                    if !value.is_empty() {
-                        group.give(&mut ours, &mut anyone, |rules| rules.rules.push(rule.clone()));
+                    sections.iter_mut().filter(|section| section.open).for_each(|section| add_rule(&mut section.rules, value, allow));
+                }
+                Key::Delay => {
+                    let delay = value.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+                    for section in sections.iter_mut().filter(|section| section.open) {
+                        section.delay = delay.map(|delay| delay.min(MAX_DELAY)).or(section.delay);
                     }
                 }
-                "crawl-delay" => {
-                    let delay = value.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-                    group.give(&mut ours, &mut anyone, |rules| rules.delay = delay.map(|delay| delay.min(MAX_DELAY)).or(rules.delay));
-                }
-                "sitemap" if sitemaps.len() < MAX_SITEMAPS => sitemaps.push(value.to_string()),
-                _ => {}
+                Key::Sitemap if sitemaps.len() < MAX_SITEMAPS => sitemaps.push(value.to_string()),
+                Key::Sitemap => {}
             }
         }
-        let mut rules = if named { ours } else { anyone };
-        rules.sitemaps = sitemaps;
-        rules.rules.sort_by(|a, b| b.pattern.len().cmp(&a.pattern.len()).then(b.allow.cmp(&a.allow)));
+        let own = sections[0].named;
+        let binding = sections.into_iter().enumerate().filter(|(at, section)| if own { *at == 0 } else { section.named });
+        let mut rules = Rules { sitemaps, ..Rules::default() };
+        for (_, mut section) in binding {
+            section.rules.sort_by(|a, b| b.pattern.len().cmp(&a.pattern.len()).then(b.allow.cmp(&a.allow)));
+            rules.delay = rules.delay.max(section.delay);
+            rules.groups.push(section.rules);
+        }
         rules
+    }
+
+    /// Takes in `ai.txt`, which is written like `robots.txt`.
+    pub(crate) fn read_ai_txt(&mut self, bytes: &[u8], agent: &str, also: &[String]) {
+        self.ai = Rules::parse(bytes, agent, also).groups;
+    }
+
+    /// Takes in TDMRep's file: a JSON array of objects with a `location`, a pattern as in `robots.txt`, and a `tdm-reservation` of 1 or
+    /// 0. Of patterns that match a path the longest counts, and of equal ones the one that reserves. What is not of this form says
+    /// nothing.
+    pub(crate) fn read_tdmrep(&mut self, bytes: &[u8]) {
+        let Ok(value) = serde_json::from_slice::<serde_json::Value>(bytes) else { return };
+        let entries = value.as_array().map_or(std::slice::from_ref(&value), Vec::as_slice);
+        for entry in entries {
+            let (location, said) = (entry["location"].as_str(), &entry["tdm-reservation"]);
+            let reserves = match (said.as_i64(), said.as_str()) {
+                (Some(1), _) | (_, Some("1")) => true,
+                (Some(0), _) | (_, Some("0")) => false,
+                _ => continue,
+            };
+            if let Some(location) = location {
+                self.reserved.push((normal(location), reserves));
+            }
+        }
+        self.reserved.sort_by(|a, b| b.0.len().cmp(&a.0.len()).then(b.1.cmp(&a.1)));
     }
 
     /// Whether the URL's path and query may be fetched.
     pub(crate) fn allow(&self, url: &Url) -> bool {
-        if url.path() == "/robots.txt" {
-            return true;
+        url.path() == "/robots.txt" || all_allow(&self.groups, &normal_path(url))
+    }
+
+    /// The file in which the owner reserves the use of the URL, if one does.
+    pub(crate) fn opted_out(&self, url: &Url) -> Option<&'static str> {
+        if self.ai.is_empty() && self.reserved.is_empty() {
+            return None;
         }
-        let path = normal(&url[url::Position::BeforePath..url::Position::AfterQuery]);
-        self.rules.iter().find(|rule| matches(&rule.pattern, &path)).is_none_or(|rule| rule.allow)
+        let path = normal_path(url);
+        if !all_allow(&self.ai, &path) {
+            return Some("ai.txt");
+        }
+        let says = self.reserved.iter().find(|(pattern, _)| matches(pattern, &path));
+        says.is_some_and(|(_, reserves)| *reserves).then_some("tdmrep.json")
+    }
+
+    /// Whether anything at all may be fetched.
+    pub(crate) fn may_enter(&self) -> bool {
+        all_allow(&self.groups, "/") || self.groups.iter().flatten().any(|rule| rule.allow)
     }
 }
 
-impl Group {
-    fn give(self, ours: &mut Rules, anyone: &mut Rules, change: impl Fn(&mut Rules)) {
-        if self.ours {
-            change(ours);
-        }
-        if self.anyone {
-            change(anyone);
-        }
+fn all_allow(groups: &[Group], path: &str) -> bool {
+    groups.iter().all(|rules| rules.iter().find(|rule| matches(&rule.pattern, path)).is_none_or(|rule| rule.allow))
+}
+
+fn normal_path(url: &Url) -> String {
+    normal(&url[url::Position::BeforePath..url::Position::AfterQuery])
+}
+
+/// Adds a rule; one without a path says nothing. To allow a folder's index page is to allow the folder's own address.
+fn add_rule(rules: &mut Group, value: &str, allow: bool) {
+    if value.is_empty() {
+        return;
     }
+    let pattern = normal(value);
+    if let (true, Some((folder, page))) = (allow, pattern.rsplit_once('/'))
+        && page.starts_with("index.htm")
+    {
+        rules.push(Rule { pattern: format!("{folder}/$"), allow });
+    }
+    rules.push(Rule { pattern, allow });
+}
+
+/// What a line is about.
+#[derive(Clone, Copy)]
+enum Key {
+    Agent,
+    Rule { allow: bool },
+    Delay,
+    Sitemap,
+}
+
+/// Names of lines as they are written, with the slips of the pen that Google's parser forgives too.
+const KEYS: [(&str, Key); 14] = [
+    ("user-agent", Key::Agent),
+    ("useragent", Key::Agent),
+    ("user agent", Key::Agent),
+    ("allow", Key::Rule { allow: true }),
+    ("disallow", Key::Rule { allow: false }),
+    ("dissallow", Key::Rule { allow: false }),
+    ("dissalow", Key::Rule { allow: false }),
+    ("disalow", Key::Rule { allow: false }),
+    ("diasllow", Key::Rule { allow: false }),
+    ("disallaw", Key::Rule { allow: false }),
+    ("crawl-delay", Key::Delay),
+    ("crawldelay", Key::Delay),
+    ("sitemap", Key::Sitemap),
+    ("site-map", Key::Sitemap),
+];
+
+/// Splits a line at its colon, or where that was forgotten at the blank between two words.
+fn key_and_value(line: &str) -> Option<(Key, &str)> {
+    let line = line.split('#').next().unwrap_or_default().trim();
+    let (key, value) = match line.split_once(':') {
+        Some(parts) => parts,
+        None => line.split_once([' ', '\t']).filter(|(_, value)| !value.trim().contains([' ', '\t']))?,
+    };
+    let key = key.trim();
+    let begins = |name: &str| key.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
+    KEYS.iter().find(|(name, _)| begins(name)).map(|(_, key)| (*key, value.trim()))
+}
+
+/// The file without the byte order mark of UTF-8, or what is there of it.
+fn without_mark(bytes: &[u8]) -> &[u8] {
+    let mark = [0xef, 0xbb, 0xbf];
+    &bytes[bytes.iter().zip(mark).take_while(|(byte, mark)| **byte == *mark).count()..]
 }
 
 /// The product token at the start of a user-agent value: letters, `_` and `-` (section 2.2.1).
@@ -215,7 +336,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn allowed(file: &str, path: &str) -> bool {
-        Rules::parse(file.as_bytes(), "diptych").allow(&Url::parse("http://e.org").and_then(|base| base.join(path)).expect("a URL"))
+        Rules::parse(file.as_bytes(), "diptych", &[]).allow(&Url::parse("http://e.org").and_then(|base| base.join(path)).expect("a URL"))
     }
 
     #[test]
@@ -253,7 +374,7 @@ mod tests {
 
     #[test]
     fn delays_are_capped() {
-        let delay = |file: &str| Rules::parse(file.as_bytes(), "diptych").delay;
+        let delay = |file: &str| Rules::parse(file.as_bytes(), "diptych", &[]).delay;
         assert_eq!(delay("User-agent: *\nCrawl-delay: 2.5"), Some(Duration::from_millis(2500)));
         assert_eq!(delay("User-agent: *\nCrawl-delay: 86400"), Some(MAX_DELAY));
         assert_eq!(delay("User-agent: *\nCrawl-delay: -1\nCrawl-delay: nan"), None);
@@ -263,7 +384,7 @@ mod tests {
     #[test]
     fn sitemaps_stand_outside_groups() {
         let file = "Sitemap: http://e.org/a.xml\nUser-agent: other\nsitemap:http://e.org/b.xml # more\nDisallow: /\n";
-        let rules = Rules::parse(file.as_bytes(), "diptych");
+        let rules = Rules::parse(file.as_bytes(), "diptych", &[]);
         assert_eq!(rules.sitemaps, ["http://e.org/a.xml", "http://e.org/b.xml"]);
         assert!(allowed(file, "/x"));
     }
@@ -273,7 +394,7 @@ mod tests {
         let mut file = b"User-agent: *\n".to_vec();
         file.resize(MAX_BYTES, b'#');
         file.extend_from_slice(b"\nDisallow: /");
-        assert!(Rules::parse(&file, "diptych").allow(&Url::parse("http://e.org/x").expect("a URL")));
+        assert!(Rules::parse(&file, "diptych", &[]).allow(&Url::parse("http://e.org/x").expect("a URL")));
     }
 
     #[tokio::test]
@@ -302,6 +423,57 @@ mod tests {
         assert_eq!(asked.get(), 3);
     }
 
+    #[test]
+    fn groups_of_other_collectors_bind_where_we_are_not_named() {
+        let also = ["ccbot", "gptbot", "google-extended", "img2dataset"].map(String::from);
+        let allowed = |file: &str, path: &str| {
+            let url = Url::parse("http://e.org").and_then(|base| base.join(path)).expect("a URL");
+            Rules::parse(file.as_bytes(), "diptych", &also).allow(&url)
+        };
+        for name in ["CCBot", "GPTBot", "Google-Extended", "img2dataset"] {
+            assert!(!allowed(&format!("User-agent: {name}\nDisallow: /\n\nUser-agent: *\nDisallow:"), "/a"), "{name}");
+            assert!(allowed(&format!("User-agent: {name}\nDisallow: /\n\nUser-agent: diptych\nDisallow: /b"), "/a"), "{name}, but we are named");
+        }
+        let both = "User-agent: GPTBot\nDisallow: /g\nCrawl-delay: 3\n\nUser-agent: CCBot\nDisallow: /c\n\nUser-agent: *\nDisallow: /x\nCrawl-delay: 1";
+        for (path, expected) in [("/g", false), ("/c", false), ("/x", false), ("/a", true)] {
+            assert_eq!(allowed(both, path), expected, "{path}");
+        }
+        assert_eq!(Rules::parse(both.as_bytes(), "diptych", &also).delay, Some(Duration::from_secs(3)));
+        assert!(allowed("User-agent: Googlebot\nDisallow: /", "/a"), "a group that is nobody's of ours");
+        assert!(!allowed("User-agent: GPTBot\nDisallow:\n\nUser-agent: *\nDisallow: /", "/a"), "others' leave is not ours");
+    }
+
+    #[test]
+    fn rights_are_reserved_in_files_of_their_own() {
+        let out = |ai: &str, tdm: &str, path: &str| {
+            let mut rules = Rules::default();
+            rules.read_ai_txt(ai.as_bytes(), "diptych", &["gptbot".to_string()]);
+            rules.read_tdmrep(tdm.as_bytes());
+            rules.opted_out(&Url::parse("http://e.org").and_then(|base| base.join(path)).expect("a URL"))
+        };
+        let ai = "User-Agent: *\nDisallow: *.jpg\nDisallow: /art/\nAllow: *.txt\n";
+        assert_eq!(out(ai, "", "/a.jpg"), Some("ai.txt"));
+        assert_eq!(out(ai, "", "/art/b.png"), Some("ai.txt"));
+        assert_eq!(out(ai, "", "/a.png"), None);
+        assert_eq!(out("User-Agent: GPTBot\nDisallow: /", "", "/a"), Some("ai.txt"));
+        let tdm = r#"[{"location": "/", "tdm-reservation": 1}, {"location": "/free/*", "tdm-reservation": 0},
+            {"location": "/free/not/*.png$", "tdm-reservation": "1", "tdm-policy": "http://e.org/p"}, {"location": 7}, 8]"#;
+        assert_eq!(out("", tdm, "/a"), Some("tdmrep.json"));
+        assert_eq!(out("", tdm, "/free/a.png"), None);
+        assert_eq!(out("", tdm, "/free/not/a.png"), Some("tdmrep.json"));
+        assert_eq!(out("", r#"{"location": "/b", "tdm-reservation": 1}"#, "/b/c"), Some("tdmrep.json"));
+        for nothing in ["", "[", "[]", "7", "null", r#"[{"location": "/", "tdm-reservation": 2}]"#] {
+            assert_eq!(out("", nothing, "/a"), None, "{nothing}");
+        }
+    }
+
+    #[test]
+    fn a_closed_place_is_not_asked_for_more() {
+        let enter = |file: &str| Rules::parse(file.as_bytes(), "diptych", &[]).may_enter();
+        assert!(enter("") && enter("User-agent: *\nDisallow: /a") && enter("User-agent: *\nDisallow: /\nAllow: /a"));
+        assert!(!enter("User-agent: *\nDisallow: /"));
+    }
+
     /// The RFC's matching, by trying everything.
     fn matches_slowly(pattern: &[u8], path: &[u8]) -> bool {
         match pattern {
@@ -320,7 +492,11 @@ mod tests {
 
         #[test]
         fn any_bytes_are_read(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-            Rules::parse(&bytes, "diptych").allow(&Url::parse("http://e.org/x?y").expect("a URL"));
+            let url = Url::parse("http://e.org/x?y").expect("a URL");
+            let mut rules = Rules::parse(&bytes, "diptych", &["ccbot".to_string()]);
+            rules.read_ai_txt(&bytes, "diptych", &[]);
+            rules.read_tdmrep(&bytes);
+            (rules.allow(&url), rules.opted_out(&url), rules.may_enter());
         }
     }
 }

@@ -6,7 +6,7 @@ use shards::{Candidate, Commit, SegmentTotals};
 use std::collections::BTreeMap;
 
 /// The decision on a pair of a page that was seen before.
-pub(crate) const REPEATED: &str = "pair:repeated";
+pub(crate) const REPEATED: &str = "pair:duplicate_url";
 
 /// The counts of one job.
 #[derive(Debug, Default)]
@@ -104,7 +104,7 @@ impl CrawlSummary {
         for (name, count) in tally.outcomes {
             *self.outcomes.entry(name).or_default() += count;
         }
-        self.saved = self.outcomes.get("full").copied().unwrap_or_default();
+        self.saved = self.outcomes.get(shards::outcome::FULL).copied().unwrap_or_default();
     }
 }
 
@@ -138,9 +138,9 @@ mod tests {
         for _ in 0..2 {
             let mut tally = Tally { pages: 3, totals: SegmentTotals { candidates: 5, pairs: 2, bytes: 10 }, ..Tally::default() };
             tally.count("full");
-            tally.count("fetched");
-            tally.count("fetched");
-            assert_eq!(tally.commit().outcomes, [("fetched".to_string(), 2), ("full".to_string(), 1)]);
+            tally.count("ok");
+            tally.count("ok");
+            assert_eq!(tally.commit().outcomes, [("full".to_string(), 1), ("ok".to_string(), 2)]);
             summary.add(tally);
         }
         assert_eq!((summary.jobs, summary.pages, summary.pairs, summary.saved), (2, 6, 4, 2));

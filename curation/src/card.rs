@@ -5,7 +5,7 @@
 use crate::SelectSummary;
 use crate::filters::{Filters, Rule};
 use crate::pool::Seen;
-use shards::{Sample, script};
+use shards::{Sample, outcome, script};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -145,7 +145,7 @@ impl Card {
         if let Some((first, last)) = &self.days {
             writeln!(out, "\nDecided from {first} to {last} (UTC).")?;
         }
-        let opted: u64 = ["opt-out", "opted_out", "robots"].iter().filter_map(|outcome| self.outcomes.get(*outcome)).sum();
+        let opted: u64 = [outcome::OPTED_OUT, outcome::ROBOTS].iter().filter_map(|outcome| self.outcomes.get(*outcome)).sum();
         writeln!(
             out,
             "\n{opted} pairs were left out because `robots.txt`, a header or a page's own words refuse the use; {} were taken down on request \

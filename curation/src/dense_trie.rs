@@ -23,6 +23,11 @@ impl DenseTrie {
         DenseTrie { rule, entries: vec![NONE], edges: FxHashMap::default() }
     }
 
+    /// Whether it has no query.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.edges.is_empty()
+    }
+
     /// Whether a text belongs into this trie rather than among the tokens.
     pub(crate) fn takes(&self, text: &str) -> bool {
         let mut ends = text.chars().next().into_iter().chain(text.chars().next_back());

@@ -88,6 +88,48 @@ fn set_off(text: &str) -> String {
     out
 }
 
+/// Gives start and end of each token of a spaced text.
+pub(crate) fn cut_at_blanks(text: &[u8], give: &mut dyn FnMut(usize, usize)) {
+    let mut start = 0;
+    for end in memchr::memchr_iter(b' ', text) {
+        give(start, end);
+        start = end + 1;
+    }
+    give(start, text.len());
+}
+
+/// What the published spacing does with each byte: 1 for a blank, 2 for a sign that is set off. Both are ASCII, so no byte of a longer
+/// character is among them.
+const SPACING: [u8; 256] = {
+    let mut spacing = [0; 256];
+    let (blanks, signs) = (b" \t\n\r", b",.;:?!`");
+    let mut i = 0;
+    while i < signs.len() {
+        spacing[signs[i] as usize] = 2;
+        if i < blanks.len() {
+            spacing[blanks[i] as usize] = 1;
+        }
+        i += 1;
+    }
+    spacing
+};
+
+/// Gives start and end of each token of a caption as [`set_off`] would space it, empty ones too.
+pub(crate) fn cut_set_off(text: &[u8], give: &mut dyn FnMut(usize, usize)) {
+    let mut start = 0;
+    for (at, &byte) in text.iter().enumerate() {
+        let spacing = SPACING[usize::from(byte)];
+        if spacing != 0 {
+            give(start, at);
+            if spacing == 2 {
+                give(at, at + 1);
+            }
+            start = at + 1;
+        }
+    }
+    give(start, text.len());
+}
+
 /// ASCII's signs and Unicode's punctuation.
 fn is_punctuation(c: char) -> bool {
     if c.is_ascii() {
@@ -122,6 +164,18 @@ mod tests {
     fn captions_are_set_off_as_published() {
         assert_eq!(Rule::Metaclip1.caption("A photo,of\ta  \"cat\".\n"), "A photo , of a  \"cat\" .  ");
         assert_eq!(Rule::Metaclip2.query("St. Louis"), "St. Louis");
+    }
+
+    #[test]
+    fn cutting_equals_spacing() {
+        for text in ["", " ", "a", "a,b", ", x", "A photo,of\ta  \"cat\".\n", "..", "é,猫", "a\r\nb"] {
+            let (mut cut, spaced) = (Vec::new(), set_off(text));
+            cut_set_off(text.as_bytes(), &mut |start, end| cut.push(&text[start..end]));
+            assert_eq!(cut, spaced.split(' ').collect::<Vec<_>>(), "{text:?}");
+            let mut again = Vec::new();
+            cut_at_blanks(spaced.as_bytes(), &mut |start, end| again.push(&spaced[start..end]));
+            assert_eq!(cut, again);
+        }
     }
 
     #[test]

@@ -50,7 +50,7 @@ fn corpus(dir: &Path, segments: &[Vec<PoolRow>], queries: &[&str], per_query: u6
             caption: row.caption.clone(),
             field: "alt".to_string(),
             query_ids: row.query_ids.clone(),
-            outcome: "fetched".to_string(),
+            outcome: shards::outcome::OK.to_string(),
             detail: String::new(),
             attempts: 1,
             time_ms: 0,

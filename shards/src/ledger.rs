@@ -75,6 +75,24 @@ pub struct HostDelta {
     pub refused: u64,
     /// Bytes received.
     pub bytes: u64,
+    /// Time that the requests took together, in milliseconds.
+    pub millis: u64,
+}
+
+/// Candidates of an earlier segment that are to be decided anew: its file is without them from now on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TakenUp {
+    /// The segment.
+    pub segment: u64,
+    /// How many of them had each outcome.
+    pub outcomes: Vec<(String, u64)>,
+}
+
+impl TakenUp {
+    /// How many they are.
+    pub fn rows(&self) -> u64 {
+        self.outcomes.iter().map(|(_, count)| count).sum()
+    }
 }
 
 /// What a segment holds.
@@ -103,6 +121,8 @@ pub struct Commit {
     pub hosts: Vec<HostDelta>,
     /// Decisions by outcome, for status: as [`crate::Candidate`]'s `outcome`, pages as `page:OUTCOME`.
     pub outcomes: Vec<(String, u64)>,
+    /// What an earlier segment loses, if anything.
+    pub taken_up: Option<TakenUp>,
     /// The source's new state, if it changes.
     pub source_state: Option<String>,
 }

@@ -15,6 +15,7 @@
 //!
 //! The formats are written down in `FORMAT.md` at the root.
 
+mod area;
 mod caption;
 mod census;
 mod erase;
@@ -23,11 +24,13 @@ mod files;
 mod folder;
 mod ids;
 mod import;
+mod jpeg;
 mod ledger;
 mod measure;
 mod mend;
 mod meta;
 mod meter;
+pub mod outcome;
 mod pack;
 mod picture;
 mod removed;
@@ -35,6 +38,7 @@ mod resize;
 mod rows;
 mod script;
 mod shuffle;
+mod simd;
 mod store;
 mod sum;
 mod table;
@@ -49,7 +53,7 @@ pub use files::{AtomicFile, hash_file, remove_temporaries, sync_folder, write_at
 pub use folder::AtomicFolder;
 pub use ids::{ImageId, PairId};
 pub use import::{IMPORT_KINDS, ImportOptions, ImportSummary, PoolImport, PoolSource, Queries, Segment, import, pool_sources};
-pub use ledger::{Commit, HostDelta, Job, JobKind, NewJob, PageLink, SegmentTotals};
+pub use ledger::{Commit, HostDelta, Job, JobKind, NewJob, PageLink, SegmentTotals, TakenUp};
 pub use measure::{Measures, THUMBNAIL_SIDE, flatness, perceptual_hash, pixel_hash, thumbnail};
 pub use mend::{Expected, Mended, mend, rebuild_manifest, rebuild_pool};
 pub use meta::{FORMAT_VERSION, Meta};
@@ -57,8 +61,8 @@ pub use meter::Meter;
 pub use pack::{SUMS, write_json};
 pub use picture::{Format, Limits, Picture, PictureError, decode, encode_jpeg, png_bytes};
 pub use removed::{REMOVED, Removed, url_name};
-pub use resize::{ResizeMode, resize_exact};
-pub use rows::{Candidate, FETCHED, PoolRow, Reason, Removal, Sample};
+pub use resize::{ResizeMode, resize_exact, shrink};
+pub use rows::{Candidate, PoolRow, Reason, Removal, Sample};
 pub use script::script;
 pub use shuffle::{ShuffleOptions, ShuffleSummary, shuffle};
 pub use store::{ReadAt, Stored, beside, is_address, read as read_file};

@@ -1,7 +1,8 @@
 //! What is measured of a picture once, at ingest, while its pixels are at hand.
 
-use crate::resize_exact;
+use crate::{resize_exact, shrink};
 use image::RgbImage;
+use std::borrow::Cow;
 
 /// Sides of the colour thumbnail in pixels.
 pub const THUMBNAIL_SIDE: u32 = 8;
@@ -24,10 +25,11 @@ pub struct Measures {
 impl Measures {
     /// Takes all measures.
     pub fn of(pixels: &RgbImage) -> Self {
+        let near = reduced(pixels);
         Measures {
             pixel_hash: pixel_hash(pixels),
-            perceptual_hash: perceptual_hash(pixels),
-            thumbnail: thumbnail(pixels),
+            perceptual_hash: hash_of(&near),
+            thumbnail: thumbnail_of(&near),
             flatness: flatness(pixels),
         }
     }
@@ -40,6 +42,13 @@ pub fn pixel_hash(pixels: &RgbImage) -> String {
     hasher.finalize().to_hex()[..32].to_string()
 }
 
+/// The picture at 128 pixels a side, if it is at least twice as large: what the two measures of its looks are taken from, which
+/// would otherwise each read every pixel.
+fn reduced(pixels: &RgbImage) -> Cow<'_, RgbImage> {
+    const SIDE: u32 = 128;
+    if pixels.width().min(pixels.height()) < 2 * SIDE { Cow::Borrowed(pixels) } else { Cow::Owned(shrink(pixels, SIDE, SIDE)) }
+}
+
 /// How far above the median a coefficient must lie to count as 1, as a share of the mean magnitude. A drawn shape has many
 /// coefficients of exactly 0, and without the margin noise decides their bits: of 800 copies of shapes half as wide as
 /// the picture 659 stayed within 6 bits, with it 782; for photographs nothing changes.
@@ -49,6 +58,10 @@ const HASH_MARGIN: f32 = 0.05;
 /// at 32 x 32. Copies re-encoded, resized or brightened differ in few bits; colour alone is not seen, which is why
 /// [`thumbnail`] stands beside it.
 pub fn perceptual_hash(pixels: &RgbImage) -> u64 {
+    hash_of(&reduced(pixels))
+}
+
+fn hash_of(pixels: &RgbImage) -> u64 {
     let small = resize_exact(pixels, HASH_SIDE as u32, HASH_SIDE as u32);
     let grey: Vec<f32> = small.pixels().map(|p| 0.299 * f32::from(p[0]) + 0.587 * f32::from(p[1]) + 0.114 * f32::from(p[2])).collect();
     // Frequencies 1 to 8 in both directions: the constant one carries brightness only.
@@ -71,17 +84,36 @@ pub fn perceptual_hash(pixels: &RgbImage) -> u64 {
 
 /// 8 x 8 RGB average colours, row by row, 192 bytes.
 pub fn thumbnail(pixels: &RgbImage) -> Vec<u8> {
+    thumbnail_of(&reduced(pixels))
+}
+
+fn thumbnail_of(pixels: &RgbImage) -> Vec<u8> {
     resize_exact(pixels, THUMBNAIL_SIDE, THUMBNAIL_SIDE).into_raw()
 }
 
-/// Share of pixels (0 to 1) whose colour, at 4 bits a channel, is the most frequent one: 1 for a blank picture.
+/// Share of pixels (0 to 1) whose colour, at 4 bits a channel, is the most frequent one: 1 for a blank picture. Of pictures of
+/// 256 and more pixels a side every fourth row is looked at.
 pub fn flatness(pixels: &RgbImage) -> f32 {
-    let mut counts = vec![0u32; 1 << 12];
-    for pixel in pixels.pixels() {
-        counts[usize::from(pixel[0] >> 4) << 8 | usize::from(pixel[1] >> 4) << 4 | usize::from(pixel[2] >> 4)] += 1;
+    let (width, height) = pixels.dimensions();
+    let every = if width.min(height) < 256 { 1 } else { 4 };
+    // Two counts of each colour, so that neighbours of one colour do not wait for each other.
+    let mut counts = vec![[0u32; 2]; 1 << 12];
+    let colour = |pixel: &[u8]| usize::from(pixel[0] >> 4) << 8 | usize::from(pixel[1] >> 4) << 4 | usize::from(pixel[2] >> 4);
+    let mut seen = 0;
+    for row in pixels.as_raw().chunks_exact(width.max(1) as usize * 3).step_by(every) {
+        let pairs = row.chunks_exact(6);
+        let odd = pairs.remainder();
+        for pair in pairs {
+            counts[colour(pair)][0] += 1;
+            counts[colour(&pair[3..])][1] += 1;
+        }
+        if !odd.is_empty() {
+            counts[colour(odd)][0] += 1;
+        }
+        seen += width;
     }
-    let most = counts.iter().copied().max().unwrap_or(0);
-    most as f32 / (pixels.width() * pixels.height()).max(1) as f32
+    let most = counts.iter().map(|count| count[0] + count[1]).max().unwrap_or(0);
+    most as f32 / seen.max(1) as f32
 }
 
 #[cfg(test)]

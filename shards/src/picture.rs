@@ -1,5 +1,6 @@
 //! Decoding and encoding pictures that strangers sent: every size is capped before memory is taken.
 
+use crate::jpeg;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbImage};
 use std::io::Cursor;
@@ -75,6 +76,8 @@ pub struct Picture {
     pub pixels: RgbImage,
     /// The format it came in.
     pub format: Format,
+    /// Whether its header says that it must be turned or mirrored, which was done.
+    pub turned: bool,
 }
 
 /// Decodes `bytes` by what they are, whatever their name or header claims. EXIF orientation is applied, transparency is
@@ -111,7 +114,7 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture, PictureError> {
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let mut picture = DynamicImage::from_decoder(decoder).map_err(damaged)?;
     picture.apply_orientation(orientation);
-    Ok(Picture { pixels: flatten(picture), format })
+    Ok(Picture { pixels: flatten(picture), format, turned: orientation != Orientation::NoTransforms })
 }
 
 /// Whether a JPEG breaks off within its pixels, which the decoder would silently fill with grey.
@@ -119,7 +122,7 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture, PictureError> {
 /// Neither marker can stand inside entropy-coded data (ITU-T T.81, B.1.1.2), so whole pictures have an end of image (FF D9)
 /// behind their last start of scan (FF DA); what a thumbnail in the header has lies before that.
 fn is_cut_jpeg(bytes: &[u8]) -> bool {
-    let last = |code: u8| bytes.windows(2).rposition(|pair| pair == [0xff, code]);
+    let last = |code: u8| memchr::memmem::rfind(bytes, &[0xff, code]);
     last(0xd9) < last(0xda)
 }
 
@@ -145,18 +148,16 @@ fn flatten(picture: DynamicImage) -> RgbImage {
 /// Encodes as baseline JPEG, 4:2:0, at `quality` (1 to 100).
 ///
 /// # Errors
-/// When a side exceeds JPEG's 65,535 pixels.
+/// When a side exceeds JPEG's 65,535 pixels, or there is no pixel.
 pub fn encode_jpeg(pixels: &RgbImage, quality: u8) -> Result<Vec<u8>, PictureError> {
-    let too_large = || PictureError::TooLarge { width: pixels.width(), height: pixels.height(), max_side: 65_535, max_pixels: u64::MAX };
-    let (width, height) =
-        (u16::try_from(pixels.width()).map_err(|_| too_large())?, u16::try_from(pixels.height()).map_err(|_| too_large())?);
-    let mut bytes = Vec::new();
-    let mut encoder = jpeg_encoder::Encoder::new(&mut bytes, quality);
-    encoder.set_sampling_factor(jpeg_encoder::SamplingFactor::F_2_2);
-    encoder
-        .encode(pixels.as_raw(), width, height, jpeg_encoder::ColorType::Rgb)
-        .map_err(|error| PictureError::Damaged(error.to_string()))?;
-    Ok(bytes)
+    let (width, height) = pixels.dimensions();
+    if width.max(height) > 65_535 {
+        return Err(PictureError::TooLarge { width, height, max_side: 65_535, max_pixels: u64::MAX });
+    }
+    if width.min(height) == 0 {
+        return Err(PictureError::Damaged("no pixels".to_string()));
+    }
+    Ok(jpeg::encode(pixels.as_raw(), width as usize, height as usize, quality))
 }
 
 /// Encodes as PNG, for reports.

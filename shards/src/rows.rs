@@ -1,6 +1,6 @@
 //! The rows that rooms hand to each other. Column meanings are part of the format (`FORMAT.md`).
 
-use crate::{Extent, ImageId, PairId, table_row};
+use crate::{Extent, ImageId, PairId, outcome, table_row};
 
 table_row! {
     /// A pair that was seen, whether or not its image was fetched: one row of `candidates/*.parquet`.
@@ -17,8 +17,8 @@ table_row! {
         field: String,
         /// The queries it matches, ascending, as ids of `queries.parquet`.
         query_ids: Vec<u32>,
-        /// `fetched`, or why not: `unmatched`, `full` (outside the cap), `robots`, `opt-out`, `http`, `image`, `network`, `address`...;
-        /// `removed` when it was taken down since: URLs and caption are empty then, and `detail` is the outcome before.
+        /// `ok`, or why not: one of the words of [`crate::outcome`], such as `unmatched`, `full`, `robots`, `http_4xx`, `timeout`; `removed`
+        /// when it was taken down since: URLs and caption are empty then, and `detail` is the outcome before.
         outcome: String,
         /// The outcome in words, such as `404 Not Found`.
         detail: String,
@@ -191,20 +191,17 @@ table_row! {
     }
 }
 
-/// The outcome of a candidate that was fetched and stored.
-pub const FETCHED: &str = "fetched";
-
 impl Candidate {
     /// Whether it was fetched and stored and then taken down.
     pub fn was_removed_from_pool(&self) -> bool {
-        self.outcome == "removed" && self.detail == FETCHED
+        self.outcome == outcome::REMOVED && self.detail == outcome::OK
     }
 
     /// Takes the pair down: nothing of it stays but its id, so that it is not seen as new again.
     pub fn take_down(&mut self) {
-        let outcome = std::mem::replace(&mut self.outcome, "removed".to_string());
-        if outcome != "removed" {
-            self.detail = outcome;
+        let before = std::mem::replace(&mut self.outcome, outcome::REMOVED.to_string());
+        if before != outcome::REMOVED {
+            self.detail = before;
         }
         for text in [&mut self.image_url, &mut self.page_url, &mut self.caption, &mut self.nearby, &mut self.author, &mut self.extra] {
             text.clear();

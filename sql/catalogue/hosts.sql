@@ -1,2 +1,2 @@
 -- All hosts, those that gave most bytes first.
-select host, requests, successes, refused, bytes from hosts order by bytes desc, host;
+select host, requests, successes, refused, bytes, millis from hosts order by bytes desc, host;

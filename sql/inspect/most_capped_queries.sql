@@ -6,7 +6,7 @@ with hits as (select unnest(query_ids) as query_id, outcome from candidates),
 tally as (
   select query_id,
     sum(case when outcome = 'full' then 1 else 0 end) as refused_full,
-    sum(case when outcome = 'fetched' then 1 else 0 end) as pooled
+    sum(case when outcome = 'ok' then 1 else 0 end) as pooled
   from hits
   group by query_id
 )

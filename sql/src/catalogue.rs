@@ -18,7 +18,8 @@ macro_rules! statement {
 pub(crate) use statement;
 
 /// How a catalogue of version n becomes one of version n + 1, from 0, the empty file.
-const MIGRATIONS: [&str; 1] = [include_str!("../migrations/sqlite/0001_catalogue.sql")];
+const MIGRATIONS: [&str; 2] =
+    [include_str!("../migrations/sqlite/0001_catalogue.sql"), include_str!("../migrations/sqlite/0002_host_time.sql")];
 /// The mark of diptych's catalogues, as the first migration sets it.
 const APPLICATION: i64 = 0x6469_7074;
 /// How long to wait for another process's transaction. They are short; longer means a stopped process.
@@ -220,7 +221,7 @@ mod tests {
         Connection::open(&path).expect("opened").pragma_update(None, "user_version", 7).expect("set");
         for opened in [Catalogue::open(&path), Catalogue::open_read_only(&path)] {
             let error = opened.map(|_| ()).expect_err("refused").to_string();
-            assert!(error.contains("has version 7") && error.contains("up to 1") && error.contains("catalog.sqlite"), "{error}");
+            assert!(error.contains("has version 7") && error.contains("up to 2") && error.contains("catalog.sqlite"), "{error}");
         }
     }
 

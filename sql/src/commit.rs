@@ -39,6 +39,12 @@ fn record(transaction: &Transaction, job: &Job, commit: &Commit) -> rusqlite::Re
         add_segment(transaction, job.id, totals)?;
     }
     add_counts(transaction, commit)?;
+    if let Some(taken) = &commit.taken_up {
+        transaction.execute(statement!("segment_take"), (signed(taken.segment), signed(taken.rows())))?;
+        for (outcome, count) in &taken.outcomes {
+            transaction.execute(statement!("outcome_take"), (outcome, signed(*count)))?;
+        }
+    }
     for host in &commit.hosts {
         add_host(transaction, host)?;
     }
@@ -65,7 +71,7 @@ fn add_counts(transaction: &Transaction, commit: &Commit) -> rusqlite::Result<()
 }
 
 fn add_host(transaction: &Transaction, host: &HostDelta) -> rusqlite::Result<()> {
-    let values = (&host.host, signed(host.requests), signed(host.successes), signed(host.refused), signed(host.bytes));
+    let values = (&host.host, signed(host.requests), signed(host.successes), signed(host.refused), signed(host.bytes), signed(host.millis));
     transaction.prepare_cached(statement!("host_add"))?.execute(values).map(|_| ())
 }
 
@@ -89,8 +95,9 @@ mod tests {
             counters: vec![(4, 2), (9, 1), (4, 1)],
             pages: vec![PageLink { url: "http://a/".into(), depth: 1 }, PageLink { url: "http://a/b".into(), depth: 1 }],
             jobs: vec![NewJob { kind: JobKind::Fetch, payload: "rest".into() }],
-            hosts: vec![HostDelta { host: "a".into(), requests: 6, successes: 4, refused: 1, bytes: 900 }],
-            outcomes: vec![("fetched".into(), 3), ("page:fetched".into(), 1)],
+            hosts: vec![HostDelta { host: "a".into(), requests: 6, successes: 4, refused: 1, bytes: 900, millis: 70 }],
+            outcomes: vec![("ok".into(), 3), ("page:ok".into(), 1)],
+            taken_up: None,
             source_state: Some("going".into()),
         }
     }
@@ -118,8 +125,19 @@ mod tests {
         catalogue.commit(&next, &result()).expect("committed");
         assert_eq!(catalogue.counters().expect("read"), [(4, 6), (9, 2)]);
         assert_eq!(catalogue.hosts().expect("read")[0].bytes, 1800);
-        assert_eq!(catalogue.outcomes().expect("read")[0], ("fetched".into(), 6));
+        assert_eq!(catalogue.outcomes().expect("read")[0], ("ok".into(), 6));
         assert_eq!(catalogue.committed_segments().expect("read"), [job.id, next.id]);
+    }
+
+    #[test]
+    fn what_is_taken_up_again_is_counted_back() {
+        let (_dir, catalogue, job) = leased();
+        catalogue.commit(&job, &result()).expect("committed");
+        let next = catalogue.next_job(job.source, JobKind::Fetch).expect("leased").expect("a job");
+        let taken_up = Some(shards::TakenUp { segment: job.id, outcomes: vec![("ok".into(), 2)] });
+        catalogue.commit(&next, &Commit { taken_up, ..Commit::default() }).expect("committed");
+        assert_eq!(catalogue.segments_held().expect("read")[0].candidates, 3);
+        assert!(catalogue.outcomes().expect("read").contains(&("ok".to_string(), 1)));
     }
 
     #[test]

@@ -158,7 +158,7 @@ mod tests {
             ("queries_without_pairs", &["2,zebra,0"]),
             ("most_capped_queries", &["red circle,4,2,1"]),
             ("refusals_by_reason", &["first,kept,2,0.6667", "first,near-duplicate,1,0.3333"]),
-            ("refusals_by_host", &["b.example,http,1,404 Not Found,http://b.example/4.jpg"]),
+            ("refusals_by_host", &["b.example,http_4xx,1,404 Not Found,http://b.example/4.jpg"]),
             ("captions_most_repeated", &["a red circle,2,2"]),
             ("near_duplicates_examples", &[]),
             ("image_sizes", &["64,1,0.1", "256,2,0.1"]),
@@ -177,7 +177,7 @@ mod tests {
             ("pair_history", &[]),
             ("labels", &[]),
             ("shards_sizes", &[]),
-            ("catalogue_outcomes", &["fetched,3,0.5", "full,1,0.1667", "http,1,0.1667", "page:fetched,1,1.0", "unmatched,1,0.1667"]),
+            ("catalogue_outcomes", &["ok,3,0.5", "full,1,0.1667", "http_4xx,1,0.1667", "page:ok,1,1.0", "unmatched,1,0.1667"]),
             ("catalogue_jobs_open", &["web,http://a.example/,fetch,open,1,2", "web,http://a.example/,pages,leased,1,3"]),
         ];
         for (name, rows) in expected {

@@ -121,6 +121,7 @@ impl Catalogue {
                 successes: unsigned(row, 2)?,
                 refused: unsigned(row, 3)?,
                 bytes: unsigned(row, 4)?,
+                millis: unsigned(row, 5)?,
             })
         })
     }

@@ -54,8 +54,8 @@ pub(crate) fn corpus() -> Corpus {
         pool("http://b.example/2.jpg", "a red circle", &[0], 290, "2"),
         pool("http://a.example/3.jpg", "one a blue, square", &[1], 70, "3"),
     ];
-    let mut seen: Vec<Candidate> = fetched.iter().map(|row| candidate(&row.url, &row.caption, &row.query_ids, "fetched", "")).collect();
-    seen.push(candidate("http://b.example/4.jpg", "red circle", &[0], "http", "404 Not Found"));
+    let mut seen: Vec<Candidate> = fetched.iter().map(|row| candidate(&row.url, &row.caption, &row.query_ids, "ok", "")).collect();
+    seen.push(candidate("http://b.example/4.jpg", "red circle", &[0], "http_4xx", "404 Not Found"));
     seen.push(candidate("http://b.example/5.jpg", "the red circle", &[0], "full", ""));
     seen.push(candidate("http://b.example/6.jpg", "nothing", &[], "unmatched", ""));
     write(path, "pool/00001.parquet", fetched.to_vec());
@@ -91,16 +91,17 @@ fn catalogue(corpus: &Path) {
     let (source, _) = catalogue.source("web", "http://a.example/").expect("added");
     catalogue.add_pages(source, &[PageLink { url: "http://a.example/".into(), depth: 0 }]).expect("added");
     let job = catalogue.lease_pages(source, 10).expect("leased").expect("a job");
-    let host = |host: &str, bytes| HostDelta { host: host.into(), requests: 3, successes: 2, refused: 1, bytes };
+    let host = |host: &str, bytes| HostDelta { host: host.into(), requests: 3, successes: 2, refused: 1, bytes, millis: 60 };
     let commit = Commit {
         segment: Some(SegmentTotals { candidates: 6, pairs: 3, bytes: 10240 }),
         counters: vec![(0, 4), (1, 1)],
         pages: vec![PageLink { url: "http://a.example/next".into(), depth: 1 }, PageLink { url: "http://a.example/more".into(), depth: 1 }],
         jobs: vec![NewJob { kind: JobKind::Fetch, payload: "{}".into() }],
         hosts: vec![host("a.example", 5000), host("b.example", 7000)],
-        outcomes: [("fetched", 3), ("http", 1), ("full", 1), ("unmatched", 1), ("page:fetched", 1)]
+        outcomes: [("ok", 3), ("http_4xx", 1), ("full", 1), ("unmatched", 1), ("page:ok", 1)]
             .map(|(name, n)| (name.into(), n))
             .to_vec(),
+        taken_up: None,
         source_state: Some("walking".into()),
     };
     catalogue.commit(&job, &commit).expect("committed");

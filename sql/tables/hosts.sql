@@ -1,2 +1,2 @@
 -- The hosts, as the frame hosts.
-select host, requests, successes, refused, bytes from hosts;
+select host, requests, successes, refused, bytes, millis from hosts;

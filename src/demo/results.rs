@@ -86,7 +86,7 @@ impl Results {
     /// Pairs by what the crawl, and then the selection, decided.
     pub fn refusals(&self) -> BTreeMap<String, u64> {
         let mut counts = BTreeMap::new();
-        let crawl = self.candidates.iter().filter(|row| row.outcome != "fetched").map(|row| format!("crawl: {}", row.outcome));
+        let crawl = self.candidates.iter().filter(|row| row.outcome != shards::outcome::OK).map(|row| format!("crawl: {}", row.outcome));
         let curate = self.reasons.iter().filter(|row| !row.kept).map(|row| format!("curate: {}", row.reason));
         for reason in crawl.chain(curate) {
             *counts.entry(reason).or_insert(0) += 1;

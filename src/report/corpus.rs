@@ -148,7 +148,7 @@ fn count_seen(counts: &mut Counts, file: &Path) -> Result<(), Failure> {
     for batch in TableReader::<Seen>::open(file)? {
         for row in batch? {
             counts.host(&row.image_url).seen += 1;
-            if row.outcome != "fetched" {
+            if row.outcome != shards::outcome::OK {
                 counts.refuse(&row.image_url, &row.outcome);
             }
             row.query_ids.iter().for_each(|&query| *counts.before.entry(query).or_default() += 1);
@@ -243,18 +243,18 @@ fn show_duplicates(pool: &[PathBuf], mut wanted: Vec<Copied>) -> Result<Vec<Dupl
 fn fill(data: &mut ReportData, counts: Counts, pages: u64, queries: &Path) -> Result<(), Failure> {
     let outcome = |name: &str| counts.outcomes.get(name).copied().unwrap_or(0);
     let seen: u64 = counts.outcomes.values().sum();
-    let matched = seen - outcome("unmatched");
+    let matched = seen - outcome(shards::outcome::UNMATCHED);
     let steps = [
         ("pages fetched", pages),
         ("pairs seen", seen),
         ("pairs that match a query", matched),
-        ("pairs inside the crawl's cap", matched - outcome("full")),
-        ("pictures fetched", outcome("fetched")),
+        ("pairs inside the crawl's cap", matched - outcome(shards::outcome::FULL)),
+        ("pictures fetched", outcome(shards::outcome::OK)),
         ("pairs kept", counts.kept),
         ("samples", counts.samples),
     ];
     data.funnel.extend(steps.into_iter().filter(|(_, n)| *n > 0).map(|(name, n)| (name.to_string(), n)));
-    let crawl = counts.outcomes.iter().filter(|(name, _)| *name != "fetched").map(|(name, n)| (format!("crawl: {name}"), *n));
+    let crawl = counts.outcomes.iter().filter(|(name, _)| *name != shards::outcome::OK).map(|(name, n)| (format!("crawl: {name}"), *n));
     data.refusals.extend(crawl.chain(counts.reasons.iter().map(|(name, n)| (format!("curate: {name}"), *n))));
     data.refusals.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
     let mut hosts: Vec<HostTally> = counts.hosts.into_values().filter(|tally| tally.refused > 0).collect();

@@ -3,7 +3,7 @@
 use super::archive::{self, Claim};
 use super::findings::{Findings, entries, words};
 use super::manifest;
-use shards::{Candidate, Extent, PairId, PoolRow};
+use shards::{Candidate, Extent, PairId, PoolRow, outcome};
 use sql::{Catalogue, SegmentHeld};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -68,8 +68,8 @@ fn segment(findings: &mut Findings, folder: &Path, segment: &SegmentHeld) {
     let (mut fetched, mut removed) = (0, 0);
     let path = folder.join(format!("candidates/{id:05}.parquet"));
     let rows = findings.table::<Candidate>(&path, SEGMENT, |findings, at, row| {
-        let is_removed = row.outcome == "removed";
-        fetched += u64::from(row.outcome == "fetched");
+        let is_removed = row.outcome == outcome::REMOVED;
+        fetched += u64::from(row.outcome == outcome::OK);
         removed += u64::from(row.was_removed_from_pool());
         if !is_removed && row.pair_id != PairId::new(&row.image_url, &row.caption) {
             findings.damage(&path, format!("row {at}: pair id {} is not that of its URL and caption", row.pair_id), SEGMENT);

@@ -72,7 +72,7 @@ fn a_crawl_is_polite_done_once_and_questioned() {
     let said = scratch.ok(&["wordlist", "--explain", "Kept Word", "--out", "corpus/queries.parquet"]);
     assert!(said.out.contains("\"kept word\" is not in the list"), "{said}");
     let status = scratch.ok(&["status"]);
-    assert!(status.out.contains("pool") && status.out.contains("fetched"), "{status}");
+    assert!(status.out.contains("pool") && status.out.contains("ok"), "{status}");
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn a_url_list_without_queries_takes_every_captioned_pair_once() {
     scratch.ok(&["crawl", "--source", "urls:pairs.csv", "--allow-private", "--host-rate", "0"]);
     let said =
         scratch.ok(&["sql", "--format", "csv", "-c", "select outcome, count(*) as n from candidates group by outcome order by n desc"]);
-    assert!(said.out.contains("fetched,50") && said.out.contains("http,1"), "{said}");
+    assert!(said.out.contains("ok,50") && said.out.contains("http_4xx,1"), "{said}");
     let before = served.web.requests();
     scratch.ok(&["crawl", "--source", "urls:pairs.csv", "--allow-private", "--host-rate", "0"]);
     assert_eq!(served.web.requests(), before);

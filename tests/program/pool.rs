@@ -54,7 +54,7 @@ fn a_download_becomes_a_pool_and_a_manifest() {
     let said = scratch.ok(&["import", "datacomp:data", "--corpus", "pool"]);
     assert!(said.err.contains(&format!("imported {count} pairs of {} new candidates", count + 2)), "{said}");
     let rows = candidates(&scratch, "pool");
-    assert_eq!(rows.iter().filter(|row| row.outcome == "image").count(), 2);
+    assert_eq!(rows.iter().filter(|row| row.outcome == shards::outcome::DECODE).count(), 2);
     let said = scratch.ok(&["import", "datacomp:data", "--corpus", "pool"]);
     assert!(said.err.contains("imported 0 pairs of 0 new"), "{said}");
     scratch.ok(&["curate", "--corpus", "pool", "--without", "near-duplicate", "--without", "min-side", "--without", "flat"]);

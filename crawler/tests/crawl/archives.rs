@@ -84,18 +84,18 @@ async fn archives_are_matched_first_and_fetched_after() {
         // 40 pages less the cut one, 5 images each.
         assert_eq!(summary.candidates, 195, "{kind}");
         let seen = ledger.outcomes();
-        assert_eq!((seen["page:read"], seen["page:opt-out"], seen["record:damaged"]), (38, 1, 1), "{kind}: {seen:?}");
+        assert_eq!((seen["page:read"], seen["page:opted_out"], seen["record:damaged"]), (38, 1, 1), "{kind}: {seen:?}");
         assert_eq!(ledger.counts(), BTreeMap::from([(0, 66), (1, 65)]), "{kind}");
         let rule = Words { words: vec!["cat", "dog"], cap: 30 };
         for row in candidates(&corpus).values() {
             assert_eq!(row.source, source);
             assert_eq!(row.found_ms, 1_767_225_601_000);
             assert!(row.page_url.starts_with(&server.url("/page/")));
-            if !["unmatched", "opt-out"].contains(&row.outcome.as_str()) {
+            if !["unmatched", "opted_out"].contains(&row.outcome.as_str()) {
                 assert_eq!(row.outcome == "full", !rule.inside(&row.pair_id, &row.query_ids, &|query| 66 - u64::from(query)), "{row:?}");
             }
         }
-        assert!(seen["full"] > 20 && seen["opt-out"] == 4, "{seen:?}");
+        assert!(seen["full"] > 20 && seen["opted_out"] == 4, "{seen:?}");
         check_pool(&corpus);
         assert_eq!(ledger.states(), ["done"]);
         assert!(run(&small_jobs(&corpus, &source), &ledger, matcher()).await.expect("crawled").is_idle());

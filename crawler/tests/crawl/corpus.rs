@@ -41,6 +41,10 @@ impl Matcher for Words {
         })
     }
 
+    fn cap(&self) -> u64 {
+        self.cap
+    }
+
     fn query_count(&self) -> usize {
         self.words.len()
     }
@@ -98,12 +102,12 @@ pub fn check_pool(corpus: &Path) -> BTreeSet<PairId> {
             let json = read_extent(&file, &tar, members[3 * i + 2].extent).expect("read");
             let json: serde_json::Value = serde_json::from_slice(&json).expect("JSON");
             assert_eq!(json["key"], row.key.as_str());
-            assert_eq!(decided[&row.pair_id].outcome, "fetched");
+            assert_eq!(decided[&row.pair_id].outcome, "ok");
             assert_eq!(decided[&row.pair_id].image_url, row.url);
             assert!(pairs.insert(row.pair_id), "a pair twice in the pool");
         }
     }
-    assert_eq!(pairs.len(), decided.values().filter(|row| row.outcome == "fetched").count());
+    assert_eq!(pairs.len(), decided.values().filter(|row| row.outcome == "ok").count());
     let plans = std::fs::read_dir(corpus.join("plans")).map_or(0, Iterator::count);
     assert_eq!(plans, 0, "plan files are taken away when their pairs are decided");
     pairs

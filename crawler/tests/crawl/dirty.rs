@@ -47,7 +47,7 @@ async fn pages_that_only_sitemaps_name_are_found() {
     let dir = tempfile::tempdir().expect("a folder");
     let ledger = Arc::new(Twin::default());
     run(&options(dir.path(), &[format!("web:{}", server.url("/"))]), &ledger, None).await.expect("crawled");
-    let expected = [("/1.png one", "fetched"), ("/2.png two", "fetched")].map(|(pair, outcome)| (pair.to_string(), outcome.to_string()));
+    let expected = [("/1.png one", "ok"), ("/2.png two", "ok")].map(|(pair, outcome)| (pair.to_string(), outcome.to_string()));
     assert_eq!(outcomes(dir.path()), BTreeMap::from(expected));
     let requests = server.requests();
     assert!(!requests.contains_key("/closed/no.html"));
@@ -142,7 +142,7 @@ async fn a_date_to_come_back_is_kept() {
     let mut options = options(dir.path(), &[format!("web:{}", server.url("/"))]);
     options.backoff = Duration::from_millis(1);
     run(&options, &Arc::default(), None).await.expect("crawled");
-    assert_eq!(outcomes(dir.path())["/a.png a"], "fetched");
+    assert_eq!(outcomes(dir.path())["/a.png a"], "ok");
     assert_eq!(early.get(), None);
 }
 

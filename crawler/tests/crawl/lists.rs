@@ -50,15 +50,15 @@ async fn exactly_the_inside_set_is_fetched() {
     assert_eq!(summary.candidates, 180);
     assert_eq!(ledger.counts(), BTreeMap::from([(0, 60), (1, 60)]));
     let outcomes = ledger.outcomes();
-    assert_eq!((outcomes["unmatched"], outcomes["row:repeated"], outcomes["row:no-caption"], outcomes["row:bad-url"]), (60, 220, 1, 1));
+    assert_eq!((outcomes["unmatched"], outcomes["row:duplicate_url"], outcomes["row:no-caption"], outcomes["row:bad-url"]), (60, 220, 1, 1));
     // Decided by the final counts, whatever the order: the matcher's own rule over all candidates.
     let rule = Words { words: vec!["cat", "dog"], cap: 15 };
     for row in crate::corpus::candidates(&corpus).values().filter(|row| row.outcome != "unmatched") {
         assert_eq!(row.outcome == "full", !rule.inside(&row.pair_id, &row.query_ids, &|_| 60), "{row:?}");
     }
     assert_eq!(summary.saved, outcomes["full"]);
-    assert!(outcomes["full"] > 60 && outcomes["fetched"] > 10, "{outcomes:?}");
-    assert_eq!(check_pool(&corpus).len() as u64, outcomes["fetched"]);
+    assert!(outcomes["full"] > 60 && outcomes["ok"] > 10, "{outcomes:?}");
+    assert_eq!(check_pool(&corpus).len() as u64, outcomes["ok"]);
     assert_eq!(ledger.states(), ["done"]);
 
     let before = server.requests();
@@ -165,7 +165,7 @@ async fn a_corpus_that_cannot_be_written_is_named() {
     std::fs::write(corpus.join("pool"), b"").expect("written");
     let error = run(&small_jobs(&corpus, &source), &ledger, None).await.expect_err("refused");
     assert!(error.to_string().contains("pool"), "{error}");
-    assert!(!ledger.outcomes().contains_key("fetched"));
+    assert!(!ledger.outcomes().contains_key("ok"));
     std::fs::remove_file(corpus.join("pool")).expect("removed");
     run(&small_jobs(&corpus, &source), &ledger, None).await.expect("crawled");
     assert_eq!(check_pool(&corpus).len(), 27);
@@ -188,7 +188,7 @@ async fn what_was_taken_down_is_neither_fetched_nor_kept() {
     run(&options(&corpus, &[source]), &Arc::new(Twin::default()), None).await.expect("crawled");
     let rows = crate::corpus::candidates(&corpus);
     let outcome = |wanted: &str| rows.values().filter(|row| row.outcome == wanted).count();
-    assert_eq!((rows.len(), outcome("removed"), outcome(shards::FETCHED)), (6, 2, 4));
+    assert_eq!((rows.len(), outcome("removed"), outcome(shards::outcome::OK)), (6, 2, 4));
     assert!(rows.values().filter(|row| row.outcome == "removed").all(|row| row.caption.is_empty() && row.image_url.is_empty()));
     // The address was not even asked; the picture was, but its bytes were not kept.
     let tables = std::fs::read_dir(corpus.join("pool")).expect("a pool").map(|entry| entry.expect("an entry").path());

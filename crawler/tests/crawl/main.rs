@@ -3,7 +3,10 @@
 mod archives;
 mod corpus;
 mod dirty;
+mod ends;
+mod hostile;
 mod lists;
+mod replay;
 mod searches;
 mod server;
 mod sites;

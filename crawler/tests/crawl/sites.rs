@@ -69,32 +69,32 @@ async fn every_pair_gets_its_outcome() {
     let options = options(dir.path(), &[format!("web:{}", server.url("/"))]);
     let summary = run(&options, &ledger, None).await.expect("crawled");
     let expected = [
-        ("/a.png a cat", "fetched"),
-        ("/a.png the same cat", "fetched"),
+        ("/a.png a cat", "ok"),
+        ("/a.png the same cat", "ok"),
         ("/private/b.png secret", "robots"),
-        ("/missing.png gone", "http"),
-        ("/loop round", "http"),
-        ("/cut.png cut", "network"),
-        ("/big.png big", "too-large"),
-        ("/zip.png zipped", "fetched"),
-        ("/busy.png busy", "fetched"),
-        ("/down.png down", "http"),
-        ("/noai.png no ai", "opt-out"),
-        ("/otherbot.png other bot", "fetched"),
-        ("/words.png words", "image"),
-        ("/moved.png moved", "fetched"),
+        ("/missing.png gone", "http_4xx"),
+        ("/loop round", "http_4xx"),
+        ("/cut.png cut", "connect"),
+        ("/big.png big", "too_big"),
+        ("/zip.png zipped", "ok"),
+        ("/busy.png busy", "ok"),
+        ("/down.png down", "http_5xx"),
+        ("/noai.png no ai", "opted_out"),
+        ("/otherbot.png other bot", "ok"),
+        ("/words.png words", "not_image"),
+        ("/moved.png moved", "ok"),
         ("/to-private.png to private", "robots"),
         ("/closed.png closed", "robots"),
-        ("/latest metadata", "address"),
-        ("/two.png two", "fetched"),
-        ("/refused.png refused", "opt-out"),
+        ("/latest metadata", "unsafe_address"),
+        ("/two.png two", "ok"),
+        ("/refused.png refused", "opted_out"),
     ];
     let expected: BTreeMap<String, String> = expected.iter().map(|(pair, outcome)| (pair.to_string(), outcome.to_string())).collect();
     assert_eq!(outcomes(dir.path()), expected);
     assert_eq!(check_pool(dir.path()).len(), 7);
     assert_eq!((summary.pairs, summary.candidates, summary.pages), (7, 19, 5));
     let pages: Vec<(String, u64)> = ledger.outcomes().into_iter().filter(|(name, _)| name.starts_with("page:")).collect();
-    let expected = [("page:fetched", 2), ("page:not-html", 1), ("page:opt-out", 1), ("page:robots", 1)];
+    let expected = [("page:not_html", 1), ("page:ok", 2), ("page:opted_out", 1), ("page:robots", 1)];
     assert_eq!(pages, expected.map(|(name, count)| (name.to_string(), count)));
     let requests = server.requests();
     for never in ["/private/b.png", "/private/c.png", "/private/p.html", "/refused.png"] {
@@ -129,9 +129,9 @@ async fn images_in_the_page_need_no_fetch() {
     let summary = run(&options(dir.path(), &[format!("web:{}", server.url("/"))]), &Arc::default(), None).await.expect("crawled");
     let rows = crate::corpus::candidates(dir.path());
     let dot = rows.values().find(|row| row.caption == "a dot").expect("a row");
-    assert_eq!((dot.image_url.clone(), dot.outcome.as_str()), (format!("data:{}", shards::ImageId::of(&png(9))), "fetched"));
-    assert_eq!(rows.values().find(|row| row.caption == "junk").expect("a row").outcome, "image");
-    assert_eq!((check_pool(dir.path()).len(), summary.requests), (1, 2));
+    assert_eq!((dot.image_url.clone(), dot.outcome.as_str()), (format!("data:{}", shards::ImageId::of(&png(9))), "ok"));
+    assert_eq!(rows.values().find(|row| row.caption == "junk").expect("a row").outcome, "not_image");
+    assert_eq!((check_pool(dir.path()).len(), summary.requests), (1, 4));
 }
 
 /// Forty pages in a chain of two, with three images each, one of them shared by all.
@@ -172,9 +172,9 @@ async fn the_cap_and_the_limit_hold() {
     assert_eq!(ledger.counts(), BTreeMap::from([(0, 41), (1, 40)]));
     assert_eq!(ledger.states(), ["done"]);
     let outcomes = ledger.outcomes();
-    assert_eq!(outcomes["fetched"] + outcomes["full"], 81);
+    assert_eq!(outcomes["ok"] + outcomes["full"], 81);
     assert!(outcomes["full"] > 20, "{outcomes:?}");
-    assert!(check_pool(dir.path()).len() as u64 == outcomes["fetched"]);
+    assert!(check_pool(dir.path()).len() as u64 == outcomes["ok"]);
     assert_eq!(server.requests()["/p7.html"], 1);
 }
 
@@ -234,7 +234,7 @@ async fn rates_and_delays_are_kept() {
     let dir = tempfile::tempdir().expect("a folder");
     let begun = Instant::now();
     run(&options(dir.path(), &[format!("web:{}", server.url("/"))]), &Arc::default(), None).await.expect("crawled");
-    // Four requests after robots.txt, so three or four waits.
+    // Six requests after robots.txt, ai.txt and the like among them.
     assert!(begun.elapsed() >= Duration::from_millis(600), "{:?}", begun.elapsed());
     assert_eq!(check_pool(dir.path()).len(), 3);
 }
@@ -263,7 +263,7 @@ async fn public_seeds_need_a_contact_and_private_ones_leave() {
     options.allow_private = false;
     let ledger = Arc::new(Twin::default());
     run(&options, &ledger, None).await.expect("crawled");
-    assert_eq!(ledger.outcomes(), BTreeMap::from([("page:address".to_string(), 1)]));
+    assert_eq!(ledger.outcomes(), BTreeMap::from([("page:unsafe_address".to_string(), 1)]));
     assert!(server.requests().is_empty());
 }
 

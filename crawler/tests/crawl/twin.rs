@@ -85,6 +85,11 @@ impl Ledger for Twin {
         Ok((inner.sources.len() as u64 - 1, "new".to_string()))
     }
 
+    fn sources_of(&self, kind: &str) -> Result<Vec<u64>, LedgerError> {
+        let inner = self.inner();
+        Ok((0..inner.sources.len() as u64).filter(|&id| inner.sources[id as usize].0 == kind).collect())
+    }
+
     fn set_source_state(&self, source: u64, state: &str) -> Result<(), LedgerError> {
         self.inner().sources[source as usize].2 = state.to_string();
         Ok(())
@@ -148,6 +153,10 @@ impl Ledger for Twin {
         }
         for (outcome, count) in &commit.outcomes {
             *inner.outcomes.entry(outcome.clone()).or_default() += count;
+        }
+        for (outcome, count) in commit.taken_up.iter().flat_map(|taken| &taken.outcomes) {
+            let left = inner.outcomes.get_mut(outcome).expect("counted before");
+            *left = left.checked_sub(*count).expect("no more than were counted");
         }
         for delta in &commit.hosts {
             assert!(!delta.host.is_empty());

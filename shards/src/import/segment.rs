@@ -7,8 +7,8 @@ use super::record::Record;
 use super::tars::{Group, OpenTar, below, groups};
 use super::{AT_ONCE, ImportOptions, ImportSummary, too_long, uids};
 use crate::{
-    Candidate, Error, FETCHED, ImageId, Measures, Picture, PoolRow, Removed, SegmentTotals, Stored, TableWriter, TarWriter,
-    canonical_url, clean_caption, decode,
+    Candidate, Error, ImageId, Measures, Picture, PoolRow, Removed, SegmentTotals, Stored, TableWriter, TarWriter,
+    canonical_url, clean_caption, decode, outcome,
 };
 use polars::io::SerReader;
 use polars::io::parquet::read::ParquetReader;
@@ -101,9 +101,12 @@ impl<'a> PoolImport<'a> {
                 match found.picture {
                     _ if !candidate.outcome.is_empty() => {}
                     Ok(stuff) if self.refuses(&stuff) => candidate.take_down(),
-                    Err((reason, why)) => (candidate.outcome, candidate.detail) = ("image".to_string(), format!("{reason}: {why}")),
+                    Err((reason, why)) => {
+                        let outcome = if reason == "too-large" { outcome::TOO_BIG } else { outcome::DECODE };
+                        (candidate.outcome, candidate.detail) = (outcome.to_string(), format!("{reason}: {why}"));
+                    }
                     Ok(stuff) => {
-                        candidate.outcome = FETCHED.to_string();
+                        candidate.outcome = outcome::OK.to_string();
                         let tar = match &mut tar {
                             Some(tar) => tar,
                             none => none.insert(TarWriter::create(&path)?),
@@ -137,7 +140,7 @@ impl<'a> PoolImport<'a> {
         if self.removed.candidate(&candidate).is_some() {
             candidate.take_down();
         } else if self.queries.is_some() && candidate.query_ids.is_empty() {
-            candidate.outcome = "unmatched".to_string();
+            candidate.outcome = outcome::UNMATCHED.to_string();
         }
         Some(candidate)
     }
@@ -255,6 +258,22 @@ fn store(tar: &mut TarWriter, key: String, candidate: &Candidate, stuff: &Stuff,
     Ok(row)
 }
 
+/// What img2dataset's status and message say, in our words.
+fn outcome_of(status: &str, message: &str) -> &'static str {
+    let code = message.split_once("HTTP Error ").and_then(|(_, rest)| rest.get(..3)).unwrap_or_default();
+    match (status, code.as_bytes().first()) {
+        ("failed_to_resize", _) if message.contains("too small") => outcome::TOO_SMALL,
+        ("failed_to_resize", _) => outcome::DECODE,
+        _ if code == "429" => outcome::HTTP_429,
+        (_, Some(b'4')) => outcome::HTTP_4XX,
+        (_, Some(b'5')) => outcome::HTTP_5XX,
+        _ if message.contains("timed out") => outcome::TIMEOUT,
+        _ if message.contains("CERTIFICATE") || message.contains("SSL") => outcome::TLS,
+        _ if message.contains("Name or service not known") || message.contains("No address associated") => outcome::DNS,
+        _ => outcome::CONNECT,
+    }
+}
+
 /// The rows of img2dataset's table that did not succeed, as candidates. Columns it lacks are taken for empty.
 fn failures(table: &Path) -> Result<Vec<Candidate>, Error> {
     let file = File::open(table).map_err(Error::io("open", table))?;
@@ -270,8 +289,8 @@ fn failures(table: &Path) -> Result<Vec<Candidate>, Error> {
         let status = statuses.get(row).unwrap_or_default();
         let Some(url) = urls.get(row).and_then(|url| Url::parse(url).ok()).filter(|_| status != "success") else { continue };
         let mut candidate = candidate(&canonical_url(&url), String::new(), clean_caption(&of(&captions)));
-        candidate.outcome = if status == "failed_to_resize" { "image" } else { "network" }.to_string();
         candidate.detail = of(&messages).chars().take(200).collect();
+        candidate.outcome = outcome_of(status, &candidate.detail).to_string();
         failed.push(candidate);
     }
     Ok(failed)

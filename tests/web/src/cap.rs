@@ -125,7 +125,7 @@ mod tests {
             caption: String::new(),
             field: String::new(),
             query_ids: vec![0],
-            outcome: "fetched".to_string(),
+            outcome: shards::outcome::OK.to_string(),
             detail: String::new(),
             attempts: 1,
             time_ms: 0,
@@ -149,19 +149,19 @@ mod tests {
         let known = found(&queries, &plain, &[]);
         let formula = Formula::new(&known);
         for row in candidates.iter_mut().filter(|row| formula.inside_crawl(row) != Some(true)) {
-            row.outcome = "full".to_string();
+            row.outcome = reason::FULL.to_string();
         }
         // 150 of 400, give or take three standard deviations.
-        let count = candidates.iter().filter(|row| row.outcome == "fetched").count();
+        let count = candidates.iter().filter(|row| row.outcome == shards::outcome::OK).count();
         assert!((120..180).contains(&count), "{count}");
         // All that were fetched survive, and each stands for 400 / 150.
         let weights = [count as f64 * 400.0 / 150.0];
-        let fetched = candidates.iter().filter(|row| row.outcome == "fetched");
+        let fetched = candidates.iter().filter(|row| row.outcome == shards::outcome::OK);
         let mut reasons: Vec<Reason> = fetched.map(|row| decided(row.pair_id, formula.stays(row, &weights) == Some(true))).collect();
         assert_eq!(capped(&found(&queries, &candidates, &reasons)), Capped { checked: 400, wrong: Vec::new(), crowded: 1 });
         reasons[3] = decided(reasons[3].pair_id, !reasons[3].kept);
         assert_eq!(capped(&found(&queries, &candidates, &reasons)).wrong, [reasons[3].pair_id]);
-        let inside = candidates.iter().position(|row| row.outcome == "fetched").expect("one");
+        let inside = candidates.iter().position(|row| row.outcome == shards::outcome::OK).expect("one");
         candidates[inside].outcome = "full".to_string();
         assert!(capped(&found(&queries, &candidates, &reasons)).wrong.contains(&candidates[inside].pair_id));
     }

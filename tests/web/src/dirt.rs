@@ -61,11 +61,11 @@ impl Planter {
             let path = self.path("jpg");
             let caption = self.new_caption();
             let expect = match number % 3 {
-                0 => reason::HTTP,
+                0 => reason::HTTP_4XX,
                 1 => {
                     let page = b"<!DOCTYPE html><title>Sorry</title><p>This picture may not be linked from elsewhere.".to_vec();
                     self.resources.insert(path.clone(), Resource::picture("jpg", page));
-                    reason::IMAGE
+                    reason::NOT_IMAGE
                 }
                 _ => {
                     let file = *self.rng.pick(&whole);
@@ -73,7 +73,7 @@ impl Planter {
                     let length = if number % 2 == 0 { file.bytes.len() * 2 / 3 } else { 150 };
                     let cut = file.bytes[..length].to_vec();
                     self.resources.insert(path.clone(), Resource::picture("jpg", cut));
-                    reason::IMAGE
+                    reason::DECODE
                 }
             };
             self.show(path, caption, Expect::Refused(expect));

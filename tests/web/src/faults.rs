@@ -42,13 +42,13 @@ fn show(host: &mut Host, address: &str, offers: Vec<(&str, Resource, Expect)>) {
 }
 
 fn statuses(host: &mut Host) {
-    let http = Expect::Refused(reason::HTTP);
+    let http = Expect::Refused(reason::HTTP_4XX);
     let behaving = |host: &mut Host, behaviour| jpeg(host).behaving(behaviour);
     let offers = vec![
         ("/gone/404.jpg", Resource::error(404), http),
         ("/gone/410.jpg", Resource::error(410), http),
         ("/gone/403.jpg", Resource::error(403), http),
-        ("/down/503.jpg", Resource::error(503), http),
+        ("/down/503.jpg", Resource::error(503), Expect::Refused(reason::HTTP_5XX)),
         ("/heals/500.jpg", behaving(host, Behaviour::Heals { failures: 1, status: 500 }), Expect::Kept),
         ("/heals/502.jpg", behaving(host, Behaviour::Heals { failures: 1, status: 502 }), Expect::Kept),
         ("/busy/seconds.jpg", behaving(host, Behaviour::Busy { seconds: 1, as_date: false }), Expect::Kept),
@@ -58,7 +58,7 @@ fn statuses(host: &mut Host) {
 }
 
 fn redirects(host: &mut Host) {
-    let http = Expect::Refused(reason::HTTP);
+    let http = Expect::Refused(reason::HTTP_4XX);
     let target = jpeg(host);
     host.put("/moved/here.jpg", target);
     for (path, status, to) in
@@ -87,18 +87,18 @@ fn redirects(host: &mut Host) {
 
 /// Bodies that are slow, cut, of another length than said, or compressed.
 fn bodies(host: &mut Host) {
-    let network = Expect::Refused(reason::NETWORK);
+    let cut = Expect::Refused(reason::CONNECT);
     let whole = jpeg(host);
     let length = whole.body.len();
     let behaving = |host: &mut Host, behaviour| jpeg(host).behaving(behaviour);
     let coded = |host: &mut Host, coding| Resource { coding, ..jpeg(host) };
     let offers = vec![
         ("/slow/drops.jpg", behaving(host, Behaviour::Trickle { pause: Duration::from_millis(30) }), Expect::Kept),
-        ("/slow/never.jpg", behaving(host, Behaviour::Stall { pause: STALL }), network),
-        ("/short/cut.jpg", behaving(host, Behaviour::Cut { after: 700 }), network),
-        ("/short/said-more.jpg", behaving(host, Behaviour::Length { said: 9_000_000 }), network),
-        ("/short/said-less.jpg", whole.behaving(Behaviour::Length { said: length / 2 }), Expect::Refused(reason::IMAGE)),
-        ("/short/said-huge.jpg", behaving(host, Behaviour::Length { said: 900_000_000 }), Expect::Refused(reason::TOO_LARGE)),
+        ("/slow/never.jpg", behaving(host, Behaviour::Stall { pause: STALL }), Expect::Refused(reason::TIMEOUT)),
+        ("/short/cut.jpg", behaving(host, Behaviour::Cut { after: 700 }), cut),
+        ("/short/said-more.jpg", behaving(host, Behaviour::Length { said: 9_000_000 }), cut),
+        ("/short/said-less.jpg", whole.behaving(Behaviour::Length { said: length / 2 }), Expect::Refused(reason::DECODE)),
+        ("/short/said-huge.jpg", behaving(host, Behaviour::Length { said: 900_000_000 }), Expect::Refused(reason::TOO_BIG)),
         ("/short/chunks.jpg", behaving(host, Behaviour::Chunked), Expect::Kept),
         ("/packed/gzip.jpg", coded(host, Coding::Gzip), Expect::Kept),
         ("/packed/brotli.jpg", coded(host, Coding::Brotli), Expect::Kept),
@@ -108,7 +108,7 @@ fn bodies(host: &mut Host) {
 
 /// Pictures under wrong names and types, and things that are no pictures under names of pictures.
 fn labels(host: &mut Host) {
-    let image = Expect::Refused(reason::IMAGE);
+    let (other, damaged) = (Expect::Refused(reason::NOT_IMAGE), Expect::Refused(reason::DECODE));
     let typed = |host: &mut Host, kind| Resource { content_type: kind, ..jpeg(host) };
     let png = File::png(&host.file().pixels()).bytes;
     let cut_png = png[..png.len() / 2].to_vec();
@@ -121,13 +121,13 @@ fn labels(host: &mut Host) {
         ("/label/png-as-jpeg.jpg", Resource::picture("jpg", png), Expect::Kept),
         ("/label/text.jpg", typed(host, "text/plain"), Expect::Kept),
         ("/label/bytes", typed(host, "application/octet-stream"), Expect::Kept),
-        ("/label/page.jpg", Resource::html("<!DOCTYPE html><title>Log in</title><p>Log in to see this picture."), image),
-        ("/label/page-as-jpeg.jpg", Resource::picture("jpg", b"<html>no hot links</html>".to_vec()), image),
-        ("/label/drawing.svg", Resource::new("image/svg+xml", svg), image),
-        ("/label/empty.jpg", Resource::picture("jpg", Vec::new()), image),
-        ("/label/cut.png", Resource::picture("png", cut_png), image),
-        ("/label/cut.jpg", Resource::picture("jpg", cut_jpeg), image),
-        ("/label/huge.png", Resource::picture("png", huge), image),
+        ("/label/page.jpg", Resource::html("<!DOCTYPE html><title>Log in</title><p>Log in to see this picture."), other),
+        ("/label/page-as-jpeg.jpg", Resource::picture("jpg", b"<html>no hot links</html>".to_vec()), other),
+        ("/label/drawing.svg", Resource::new("image/svg+xml", svg), other),
+        ("/label/empty.jpg", Resource::picture("jpg", Vec::new()), other),
+        ("/label/cut.png", Resource::picture("png", cut_png), damaged),
+        ("/label/cut.jpg", Resource::picture("jpg", cut_jpeg), damaged),
+        ("/label/huge.png", Resource::picture("png", huge), damaged),
     ];
     show(host, "/labels.html", offers);
 }

@@ -2,7 +2,7 @@
 
 use crate::cap::capped;
 use crate::plan::{Expect, Plan, Planted, reason};
-use shards::{Candidate, PairId, Reason, Sample};
+use shards::{Candidate, PairId, Reason, Sample, outcome};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -134,7 +134,7 @@ fn fates(plan: &Plan, found: &Found) -> Vec<Fate> {
         found.samples.iter().enumerate().flat_map(|(at, row)| row.pair_ids.iter().map(move |&pair| (pair, at))).collect();
     let fate = |planted: &Planted| {
         let Some(row) = seen.get(&(Cow::Borrowed(planted.image_path.as_str()), planted.caption.as_str())) else { return Fate::Unseen };
-        if row.outcome != "fetched" {
+        if row.outcome != outcome::OK {
             return Fate::Refused(row.outcome.clone());
         }
         match (decided.get(&row.pair_id), sample.get(&row.pair_id)) {
@@ -332,17 +332,17 @@ mod tests {
                 let image_url = url(&planted.image_path);
                 let pair_id = PairId::new(&image_url, &planted.caption);
                 let by_selection = [reason::MIN_SIDE, reason::FLAT, reason::CAPTION_REPEATED];
-                let outcome = match planted.expect {
+                let became = match planted.expect {
                     Expect::Absent => continue,
                     Expect::Refused(why) if !by_selection.contains(&why) => why,
                     Expect::Refused(why) => {
                         reasons.push(reason_row(pair_id, false, why));
-                        "fetched"
+                        outcome::OK
                     }
                     Expect::Kept | Expect::Merged => {
                         reasons.push(reason_row(pair_id, true, "kept"));
                         merged.entry(original).or_default().push(pair_id);
-                        "fetched"
+                        outcome::OK
                     }
                 };
                 candidates.push(Candidate {
@@ -352,7 +352,7 @@ mod tests {
                     caption: planted.caption.clone(),
                     field: "alt".to_string(),
                     query_ids: Vec::new(),
-                    outcome: outcome.to_string(),
+                    outcome: became.to_string(),
                     detail: String::new(),
                     attempts: 1,
                     time_ms: 0,
@@ -406,7 +406,7 @@ mod tests {
         let kept = run.pair(|planted| planted.expect == Expect::Kept && planted.class.is_some() && planted != &run.plan.planted[0]);
         run.refuse(kept, "flat");
         let robots = run.pair(|planted| planted.expect == Expect::Refused(reason::ROBOTS));
-        run.candidates.iter_mut().filter(|row| row.pair_id == robots).for_each(|row| row.outcome = "http".to_string());
+        run.candidates.iter_mut().filter(|row| row.pair_id == robots).for_each(|row| row.outcome = outcome::HTTP_4XX.to_string());
         let mut stranger = run.candidates[5].clone();
         stranger.caption = "something else".to_string();
         run.candidates.push(stranger);

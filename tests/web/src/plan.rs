@@ -6,24 +6,32 @@ use std::time::Duration;
 
 /// Reasons for which the plan expects a refusal: outcomes of the crawl and reasons of the selection.
 pub mod reason {
+    use shards::outcome;
+
     /// The crawl must not ask for it: `robots.txt` forbids it.
-    pub const ROBOTS: &str = "robots";
-    /// The server answers with an error.
-    pub const HTTP: &str = "http";
-    /// The connection is cut or too slow, whenever it is tried.
-    pub const NETWORK: &str = "network";
+    pub const ROBOTS: &str = outcome::ROBOTS;
+    /// The server answers that there is nothing for us, or redirects to nowhere.
+    pub const HTTP_4XX: &str = outcome::HTTP_4XX;
+    /// The server answers that it failed.
+    pub const HTTP_5XX: &str = outcome::HTTP_5XX;
+    /// The connection is cut, whenever it is tried.
+    pub const CONNECT: &str = outcome::CONNECT;
+    /// The answer is too slow, whenever it is tried.
+    pub const TIMEOUT: &str = outcome::TIMEOUT;
     /// It leads to an address that is not for the web.
-    pub const ADDRESS: &str = "address";
+    pub const ADDRESS: &str = outcome::UNSAFE_ADDRESS;
     /// It says to be larger than any picture.
-    pub const TOO_LARGE: &str = "too-large";
+    pub const TOO_BIG: &str = outcome::TOO_BIG;
     /// Its owner refuses the use.
-    pub const OPT_OUT: &str = "opt-out";
+    pub const OPT_OUT: &str = outcome::OPTED_OUT;
+    /// What arrives is no picture.
+    pub const NOT_IMAGE: &str = outcome::NOT_IMAGE;
     /// What arrives is no whole picture.
-    pub const IMAGE: &str = "image";
+    pub const DECODE: &str = outcome::DECODE;
     /// The caption contains no query.
-    pub const UNMATCHED: &str = "unmatched";
+    pub const UNMATCHED: &str = outcome::UNMATCHED;
     /// Outside the cap when seen.
-    pub const FULL: &str = "full";
+    pub const FULL: &str = outcome::FULL;
     /// Outside the cap at the end.
     pub const BALANCE: &str = "balance";
     /// A side is too short.

@@ -128,8 +128,8 @@ mod tests {
             match planted.expect {
                 // The other hosts are written by hand, and what is wrong there is often not in the bytes.
                 _ if planted.image_path.starts_with("//") || planted.image_path.starts_with("data:") => {}
-                Expect::Refused(reason::HTTP) => assert!(resource.is_none()),
-                Expect::Refused(reason::IMAGE) => {
+                Expect::Refused(reason::HTTP_4XX) => assert!(resource.is_none()),
+                Expect::Refused(reason::NOT_IMAGE | reason::DECODE) => {
                     // Lenient decoders fill up what was cut off, so a cut picture may decode; it lacks the end mark all the same.
                     let body = &resource.expect("there").body;
                     assert!(decode(body, &limits).is_err() || !body.ends_with(&[0xff, 0xd9]), "{planted:?} is whole");
@@ -164,8 +164,8 @@ mod tests {
         let web = small();
         let pairs: HashSet<(&str, &str)> = web.plan().planted.iter().map(|p| (p.image_path.as_str(), p.caption.as_str())).collect();
         assert_eq!(pairs.len(), web.plan().planted.len());
-        let refused = [reason::HTTP, reason::IMAGE, reason::ROBOTS, reason::UNMATCHED, reason::MIN_SIDE, reason::FLAT].map(Expect::Refused);
-        let others = [reason::NETWORK, reason::ADDRESS, reason::TOO_LARGE, reason::OPT_OUT, reason::CAPTION_REPEATED].map(Expect::Refused);
+        let refused = [reason::HTTP_4XX, reason::HTTP_5XX, reason::NOT_IMAGE, reason::DECODE, reason::ROBOTS, reason::UNMATCHED, reason::MIN_SIDE, reason::FLAT].map(Expect::Refused);
+        let others = [reason::CONNECT, reason::TIMEOUT, reason::ADDRESS, reason::TOO_BIG, reason::OPT_OUT, reason::CAPTION_REPEATED].map(Expect::Refused);
         for expect in [Expect::Kept, Expect::Merged, Expect::Absent].into_iter().chain(refused).chain(others) {
             assert!(web.plan().planted.iter().any(|planted| planted.expect == expect), "{expect:?}");
         }

@@ -1,0 +1,157 @@
+//! Shrinking pictures by the exact average of the area that each new pixel covers, as OpenCV's INTER_AREA does.
+
+use crate::simd;
+
+/// One axis: for each new pixel the first old one that it covers, and the weights of that and those after it, which add up to 1.
+struct Axis {
+    first: Vec<usize>,
+    /// `taps` for each new pixel, zeros where it covers fewer.
+    weights: Vec<f32>,
+    taps: usize,
+}
+
+impl Axis {
+    /// Cuts `from` pixels into `to` even stretches; `to` is at most `from`.
+    fn new(from: usize, to: usize) -> Self {
+        let scale = from as f64 / to as f64;
+        // A stretch that begins within a pixel touches one more than it is long.
+        let taps = (scale.ceil() as usize + usize::from(from % to != 0)).min(from);
+        let (mut first, mut weights) = (Vec::with_capacity(to), vec![0.0; taps * to]);
+        for (i, weights) in weights.chunks_exact_mut(taps).enumerate() {
+            let (begin, end) = (i as f64 * scale, (i + 1) as f64 * scale);
+            // Moved back where the zeros would lie beyond the edge.
+            let start = (begin as usize).min(from - taps);
+            for (at, weight) in (start..).zip(weights) {
+                let covered = end.min((at + 1) as f64) - begin.max(at as f64);
+                *weight = (covered.max(0.0) / scale) as f32;
+            }
+            first.push(start);
+        }
+        Axis { first, weights, taps }
+    }
+}
+
+/// Shrinks interleaved RGB from `from` (width, height) to `to`, which is at least 1 and at most `from` on both axes.
+pub(crate) fn shrink(rgb: &[u8], from: (usize, usize), to: (usize, usize)) -> Vec<u8> {
+    let mut out = vec![0; to.0 * to.1 * 3];
+    simd::widest(
+        #[inline(always)]
+        || rows(rgb, from, to, &mut out),
+    );
+    out
+}
+
+/// Makes one new row after the other.
+#[inline(always)]
+fn rows(rgb: &[u8], from: (usize, usize), to: (usize, usize), out: &mut [u8]) {
+    let (across, down) = (Axis::new(from.0, to.0), Axis::new(from.1, to.1));
+    // One value more, so that each pixel can be read and written as four.
+    let (mut tall, mut sums) = (vec![0f32; from.0 * 3 + 1], vec![0f32; to.0 * 3 + 1]);
+    for ((&first, weights), row) in down.first.iter().zip(down.weights.chunks_exact(down.taps)).zip(out.chunks_exact_mut(to.0 * 3)) {
+        add_rows(&rgb[first * from.0 * 3..], from.0 * 3, weights, &mut tall);
+        match across.taps {
+            1 => add_columns::<1>(&tall, &across, &mut sums),
+            2 => add_columns::<2>(&tall, &across, &mut sums),
+            3 => add_columns::<3>(&tall, &across, &mut sums),
+            4 => add_columns::<4>(&tall, &across, &mut sums),
+            5 => add_columns::<5>(&tall, &across, &mut sums),
+            _ => add_many_columns(&tall, &across, &mut sums),
+        }
+        for (byte, sum) in row.iter_mut().zip(&sums) {
+            // Above 2^23 a float has no fraction left: rounds to the nearest.
+            *byte = (sum + 8_388_608.0).to_bits() as u8;
+        }
+    }
+}
+
+/// Adds up weighted rows of `length` values, three at a time.
+#[inline(always)]
+fn add_rows(rgb: &[u8], length: usize, weights: &[f32], sums: &mut [f32]) {
+    let row = |y: usize| &rgb[y * length..][..length];
+    let sums = &mut sums[..length];
+    for (at, three) in weights.chunks(3).enumerate() {
+        let y = at * 3;
+        let weight = |i: usize| three.get(i).copied().unwrap_or(0.0);
+        let (a, b, c) = (weight(0), weight(1), weight(2));
+        let (p, q, r) = (row(y), row(if three.len() > 1 { y + 1 } else { y }), row(if three.len() > 2 { y + 2 } else { y }));
+        if at == 0 {
+            for (((sum, &p), &q), &r) in sums.iter_mut().zip(p).zip(q).zip(r) {
+                *sum = a * f32::from(p) + b * f32::from(q) + c * f32::from(r);
+            }
+        } else {
+            for (((sum, &p), &q), &r) in sums.iter_mut().zip(p).zip(q).zip(r) {
+                *sum += a * f32::from(p) + b * f32::from(q) + c * f32::from(r);
+            }
+        }
+    }
+}
+
+/// Adds up the weighted pixels of a row for each new pixel.
+#[inline(always)]
+fn add_columns<const TAPS: usize>(row: &[f32], across: &Axis, out: &mut [f32]) {
+    for (i, (&first, weights)) in across.first.iter().zip(across.weights.as_chunks::<TAPS>().0).enumerate() {
+        // A value beyond the last pixel is read, and written, but never used.
+        let from = &row[first * 3..][..TAPS * 3 + 1];
+        let mut pixel = [0f32; 4];
+        for (tap, weight) in weights.iter().enumerate() {
+            for c in 0..4 {
+                pixel[c] += weight * from[tap * 3 + c];
+            }
+        }
+        out[i * 3..][..4].copy_from_slice(&pixel);
+    }
+}
+
+/// As [`add_columns`], for any number of taps.
+#[inline(always)]
+fn add_many_columns(row: &[f32], across: &Axis, out: &mut [f32]) {
+    for (i, (&first, weights)) in across.first.iter().zip(across.weights.chunks_exact(across.taps)).enumerate() {
+        let mut pixel = [0f32; 4];
+        for (from, weight) in row[first * 3..].windows(4).step_by(3).zip(weights) {
+            for c in 0..4 {
+                pixel[c] += weight * from[c];
+            }
+        }
+        out[i * 3..][..4].copy_from_slice(&pixel);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The average over the area of each new pixel, by the definition.
+    fn slowly(rgb: &[u8], from: (usize, usize), to: (usize, usize)) -> Vec<f64> {
+        let covered = |i: usize, at: usize, from: usize, to: usize| {
+            let scale = from as f64 / to as f64;
+            (((i + 1) as f64 * scale).min((at + 1) as f64) - (i as f64 * scale).max(at as f64)).max(0.0) / scale
+        };
+        let mut out = Vec::new();
+        for (y, x, c) in (0..to.1).flat_map(|y| (0..to.0).flat_map(move |x| (0..3).map(move |c| (y, x, c)))) {
+            let mut sum = 0.0;
+            for (v, u) in (0..from.1).flat_map(|v| (0..from.0).map(move |u| (v, u))) {
+                sum += f64::from(rgb[(v * from.0 + u) * 3 + c]) * covered(y, v, from.1, to.1) * covered(x, u, from.0, to.0);
+            }
+            out.push(sum);
+        }
+        out
+    }
+
+    proptest! {
+        #[test]
+        fn equals_the_definition(
+            (from, to) in ((1usize..40, 1usize..40)).prop_flat_map(|from| (Just(from), (1..=from.0, 1..=from.1))),
+            seed in any::<u64>(),
+        ) {
+            let mut state = seed | 1;
+            let rgb: Vec<u8> = (0..from.0 * from.1 * 3).map(|_| {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                (state >> 56) as u8
+            }).collect();
+            for (ours, exact) in shrink(&rgb, from, to).into_iter().zip(slowly(&rgb, from, to)) {
+                prop_assert!((f64::from(ours) - exact).abs() < 0.51, "{} for {}", ours, exact);
+            }
+        }
+    }
+}
