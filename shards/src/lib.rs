@@ -49,5 +49,5 @@ pub use rows::{Candidate, PoolRow, Reason, Sample};
 pub use shuffle::{ShuffleOptions, ShuffleSummary, shuffle};
 pub use sum::check_sum;
 pub use table::{BadCell, Cell, Row, TableReader, TableWriter, column};
-pub use tar::{Extent, Member, TarReader, TarWriter, member_at, member_sum, read_extent};
+pub use tar::{Extent, Header, Member, TarReader, TarWriter, member_at, member_sum, read_extent};
 pub use urls::canonical_url;

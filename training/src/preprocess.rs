@@ -6,6 +6,7 @@
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 use image::{RgbImage, imageops};
+use std::cell::RefCell;
 
 /// Mean of CLIP's training pictures per channel (red, green, blue), pixel values 0 to 1.
 pub const MEAN: [f32; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
@@ -40,10 +41,20 @@ impl Crop {
 
 /// The `crop` of `pixels`, resized to exactly `width` x `height`. A crop that leaves the picture is moved and cut to fit.
 pub fn resize_crop(pixels: &RgbImage, crop: Crop, width: u32, height: u32) -> RgbImage {
-    let (width, height) = (width.max(1), height.max(1));
+    let mut out = RgbImage::new(width.max(1), height.max(1));
+    resize_crop_into(pixels, crop, width.max(1), height.max(1), &mut out);
+    out
+}
+
+/// [`resize_crop`] into `out` of `3 * width * height` bytes.
+pub(crate) fn resize_crop_into(pixels: &RgbImage, crop: Crop, width: u32, height: u32, out: &mut [u8]) {
+    thread_local! {
+        // It has memory for the rows between its two passes.
+        static RESIZER: RefCell<Resizer> = RefCell::new(Resizer::new());
+    }
     let whole = Crop::all(pixels);
     if pixels.dimensions() == (width, height) && crop == whole {
-        return pixels.clone();
+        return out.copy_from_slice(pixels.as_raw());
     }
     let fit = |start: f64, length: f64, limit: f64| {
         let length = if length.is_finite() { length.clamp(1f64.min(limit), limit) } else { limit };
@@ -51,16 +62,27 @@ pub fn resize_crop(pixels: &RgbImage, crop: Crop, width: u32, height: u32) -> Rg
     };
     let (left, crop_width) = fit(crop.left, crop.width, whole.width);
     let (top, crop_height) = fit(crop.top, crop.height, whole.height);
-    let mut out = Image::new(width, height, PixelType::U8x3);
     let options = ResizeOptions::new()
         .resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom))
         .crop(left, top, crop_width, crop_height)
         .use_alpha(false);
-    let resized = ImageRef::new(pixels.width(), pixels.height(), pixels.as_raw(), PixelType::U8x3)
-        .ok()
-        .and_then(|from| Resizer::new().resize(&from, &mut out, &options).ok());
+    let from = ImageRef::new(pixels.width(), pixels.height(), pixels.as_raw(), PixelType::U8x3).ok();
+    let resized = from.zip(Image::from_slice_u8(width, height, out, PixelType::U8x3).ok()).and_then(|(from, mut to)| {
+        RESIZER.with_borrow_mut(|resizer| resizer.resize(&from, &mut to, &options)).ok()
+    });
     debug_assert!(resized.is_some(), "sizes, crops and pixel types agree by construction");
-    RgbImage::from_raw(width, height, out.into_vec()).unwrap_or_else(|| RgbImage::new(width, height))
+}
+
+/// Calls `use_it` with `length` bytes of this thread's own, which hold whatever they held.
+pub(crate) fn with_scratch<T>(length: usize, use_it: impl FnOnce(&mut [u8]) -> T) -> T {
+    thread_local! {
+        static SCRATCH: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+    }
+    let mut bytes = SCRATCH.with_borrow_mut(Vec::pop).unwrap_or_default();
+    bytes.resize(length, 0);
+    let result = use_it(&mut bytes);
+    SCRATCH.with_borrow_mut(|free| free.push(bytes));
+    result
 }
 
 /// The view that evaluation takes: the shorter side becomes `n`, then the middle `n` x `n` is cut out.
@@ -80,6 +102,26 @@ pub fn evaluation_view(pixels: &RgbImage, n: u32) -> RgbImage {
     let resized = resize_crop(pixels, Crop::all(pixels), scaled(width), scaled(height));
     let (left, top) = (middle(resized.width(), n), middle(resized.height(), n));
     imageops::crop_imm(&resized, left, top, n, n).to_image()
+}
+
+/// Writes RGB pixels, one after the other, as normalised numbers in the same order.
+///
+/// # Panics
+/// When `out` has another length.
+pub(crate) fn normalise_rows(pixels: &[u8], out: &mut [f32]) {
+    // Eight pixels fill whole registers of any width, which lets the loop below become instructions for many numbers.
+    const STEP: usize = 24;
+    assert_eq!(out.len(), pixels.len(), "one number per channel and pixel");
+    let scale: [f32; STEP] = std::array::from_fn(|i| 1.0 / (255.0 * STD[i % 3]));
+    let shift: [f32; STEP] = std::array::from_fn(|i| MEAN[i % 3] / STD[i % 3]);
+    let (mut to, mut from) = (out.chunks_exact_mut(STEP), pixels.chunks_exact(STEP));
+    for (to, from) in to.by_ref().zip(from.by_ref()) {
+        for i in 0..STEP {
+            to[i] = f32::from(from[i]) * scale[i] - shift[i];
+        }
+    }
+    let rest = to.into_remainder().iter_mut().zip(from.remainder());
+    rest.enumerate().for_each(|(i, (to, from))| *to = f32::from(*from) * scale[i] - shift[i]);
 }
 
 /// Writes `pixels` as three planes (red, green, blue), normalised, into `out` of 3 x height x width numbers.
@@ -147,6 +189,15 @@ mod tests {
     fn a_picture_of_the_right_size_is_not_touched() {
         let pixels = ramp(32, 32);
         assert_eq!(evaluation_view(&pixels, 32), pixels);
+    }
+
+    #[test]
+    fn rows_and_planes_hold_the_same_numbers() {
+        let pixels = RgbImage::from_fn(9, 3, |x, y| Rgb([(x * 20) as u8, (y * 80) as u8, (x + y) as u8]));
+        let (mut planes, mut rows) = (vec![0.0; 81], vec![0.0; 81]);
+        normalise_into(&pixels, &mut planes);
+        normalise_rows(pixels.as_raw(), &mut rows);
+        assert!((0..81).all(|i| rows[i] == planes[i % 3 * 27 + i / 3]));
     }
 
     #[test]
