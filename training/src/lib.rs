@@ -28,6 +28,7 @@ mod feed;
 mod fixture;
 mod infer;
 mod init;
+mod jpeg;
 mod layers;
 mod loader;
 mod loss;

@@ -317,15 +317,14 @@ impl Shop {
         let identity = [epoch, members.name, u64::from(taken.pass)];
         let draws = |purpose| Draws::new(purpose, self.options.seed, &identity);
         let caption = members.caption(record, &self.samples, |count| draws("caption").below(count))?;
-        let (augment, side) = (self.options.augment, self.options.image_size);
-        let mut view = draws("view");
+        let side = self.options.image_size;
+        let draw = |size| self.options.augment.draw(size, side, &mut draws("view"));
         let kept = self.kept.get(taken.sample as usize);
         if let Some(pixels) = kept.and_then(OnceLock::get) {
-            self.write(&augment.draw(pixels.dimensions(), side, &mut view), pixels, out);
+            self.write(&draw(pixels.dimensions()), pixels, out);
             return Ok(caption);
         }
         members.check()?;
-        let mut draw = |size| augment.draw(size, side, &mut view);
         let (pixels, look) = if kept.is_some() {
             let pixels = decode::whole(members.picture)?;
             let look = draw(pixels.dimensions());
