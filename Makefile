@@ -1,6 +1,6 @@
 # diptych for people: each target takes the program's flags as variables, such as `make train MODEL=ViT-B-32 EPOCHS=32`.
 # Everything is .PHONY: some targets are folders too, and the program itself knows what is done.
-.PHONY: help setup build demo wordlist crawl curate shards train eval report sql status verify test lint interop real-run
+.PHONY: help setup build demo wordlist crawl curate shards train eval report sql status verify test lint interop bench-loader real-run
 
 CACHE := $(or $(DIPTYCH_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/diptych)
 export LIBTORCH ?= $(CACHE)/libtorch-2.11.0/link
@@ -77,11 +77,18 @@ lint: setup ## Check formatting and clippy's warnings
 	@cargo fmt --all --check
 	@cargo clippy --release --workspace --all-targets -- -D warnings
 
-interop: build ## Compare with Python peers on real data, in a virtual environment outside the tree (DATA=folder with enwiki-excerpt.xml.bz2)
+interop: build ## Compare with Python peers on real data, in a virtual environment outside the tree (DATA=folder with enwiki-excerpt.xml.bz2; PYTHON=interpreter with torchvision compares transforms on its photos.tar too)
 	@[ -n '$(DATA)' ] || { echo "make interop DATA=folder with enwiki-excerpt.xml.bz2" >&2; exit 2; }
 	@[ -x '$(CACHE)/interop/bin/wikiextractor' ] || { python3 -m venv '$(CACHE)/interop' && '$(CACHE)/interop/bin/pip' install -q wikiextractor==3.1.0; }
 	@work=$$(mktemp -d) && trap "rm -rf $$work" EXIT && \
 	  '$(CACHE)/interop/bin/python' tests/interop/wordlist.py '$(DIPTYCH)' '$(abspath $(DATA))/enwiki-excerpt.xml.bz2' "$$work"
+
+	@[ -z '$(PYTHON)' ] || { cargo build --release -p diptych -p training --example loader && work=$$(mktemp -d) && trap "rm -rf $$work" EXIT && \
+	  '$(PYTHON)' tests/interop/transform.py '$(CARGO_TARGET_DIR)/release/examples/loader' '$(abspath $(DATA))/photos.tar' "$$work"; }
+
+bench-loader: build ## The loader beside webdataset and open_clip (DATA=folder with photos.tar PYTHON=interpreter that has both; needs nginx)
+	@cargo build --release -p diptych -p training --example loader
+	@benches/loader.sh '$(DATA)' '$(DIPTYCH)' '$(CARGO_TARGET_DIR)/release/examples/loader' '$(PYTHON)' $(OUT)
 
 real-run: build ## The whole line on real data (DATA=folder with cifar10.tar.xz, photos.tar, enwiki-excerpt.xml.bz2; needs nginx)
 	@benches/real-run.sh '$(DATA)' '$(DIPTYCH)' $(OUT)

@@ -212,9 +212,10 @@ struct Cut {
 impl Cutter {
     /// The next batch's places; `None` when no more windows come.
     fn cut(&mut self) -> Option<Cut> {
-        let places = self.slice.range().map(|i| self.at.after(i, self.length)).map(|at| Some((self.window(at)?, at)));
+        let (begin, length) = (self.at, self.length);
+        let places = self.slice.range().map(|i| begin.after(i, length)).map(|at| Some((self.window(at)?, at)));
         let places = places.collect::<Option<Vec<_>>>()?;
-        self.at = self.at.after(self.slice.batch, self.length);
+        self.at = begin.after(self.slice.batch, length);
         Some(Cut { places, next: self.at })
     }
 
