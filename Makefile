@@ -1,6 +1,6 @@
 # diptych for people: each target takes the program's flags as variables, such as `make train MODEL=ViT-B-32 EPOCHS=32`.
 # Everything is .PHONY: some targets are folders too, and the program itself knows what is done.
-.PHONY: help setup build demo wordlist crawl curate shards train eval report sql status verify test lint interop interop-shards bench-wat real-run
+.PHONY: help setup build demo wordlist crawl curate shards train eval report sql status verify test lint interop interop-shards bench-loader bench-wat real-run
 
 CACHE := $(or $(DIPTYCH_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/diptych)
 export LIBTORCH ?= $(CACHE)/libtorch-2.11.0/link
@@ -85,6 +85,8 @@ interop: build ## Compare with Python peers on real data, in a virtual environme
 	  '$(CACHE)/interop/bin/python' tests/interop/wordlist.py '$(DIPTYCH)' '$(abspath $(DATA))/enwiki-excerpt.xml.bz2' "$$work" && \
 	  '$(CACHE)/interop/bin/python' tests/interop/pages.py '$(DIPTYCH)' '$(abspath $(DATA))/pages.tar.xz' "$$work"
 	@$(MAKE) --no-print-directory interop-shards
+	@[ -z '$(PYTHON)' ] || { cargo build --release -p diptych -p training --example loader && work=$$(mktemp -d) && trap "rm -rf $$work" EXIT && \
+	  '$(PYTHON)' tests/interop/transform.py '$(CARGO_TARGET_DIR)/release/examples/loader' '$(abspath $(DATA))/photos.tar' "$$work"; }
 
 interop-shards: build ## Read shards with tar, webdataset 0.2 and 1.0, open_clip's trainer, Megatron-Energon; import from img2dataset (PYTHON=python3, one with torch saves its download)
 	@work=$$(mktemp -d) && trap "rm -rf $$work" EXIT && python=$$(tests/interop/peers.sh '$(CACHE)/interop-shards' '$(or $(PYTHON),python3)') && \
@@ -97,6 +99,10 @@ bench-wat: build ## Pairs of a WAT file against fastwarc and orjson (DATA=folder
 	@work=$$(mktemp -d) && trap "rm -rf $$work" EXIT && tar -xJf '$(DATA)/pages.tar.xz' -C "$$work" && \
 	  '$(CACHE)/bench/bin/python' benches/wat-file.py "$$work" "$$work/pages.warc.wat.gz" && \
 	  '$(CACHE)/bench/bin/python' benches/wat.py '$(DIPTYCH)' "$$work/pages.warc.wat.gz"
+
+bench-loader: build ## The loader beside webdataset and open_clip (DATA=folder with photos.tar PYTHON=interpreter that has both; needs nginx)
+	@cargo build --release -p diptych -p training --example loader
+	@benches/loader.sh '$(DATA)' '$(DIPTYCH)' '$(CARGO_TARGET_DIR)/release/examples/loader' '$(PYTHON)' $(OUT)
 
 real-run: build ## The whole line on real data (DATA=folder with cifar10.tar.xz, photos.tar, enwiki-excerpt.xml.bz2; needs nginx)
 	@benches/real-run.sh '$(DATA)' '$(DIPTYCH)' $(OUT)

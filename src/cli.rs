@@ -298,9 +298,9 @@ pub struct Import {
 /// Flags of `train`.
 #[derive(Args, Debug)]
 pub struct Train {
-    /// Manifest whose split `train` is used; may be given several times
-    #[arg(long, required = true, value_name = "FILE")]
-    pub manifest: Vec<PathBuf>,
+    /// Manifest whose split `train` is used; may be given several times. A weight says how often its samples come in an epoch
+    #[arg(long, required = true, value_name = "FILE[:WEIGHT]")]
+    pub manifest: Vec<training::Source>,
     /// Model by name, or a JSON file of its shape [default: ViT-B-32 on a GPU, small-resnet on a CPU]
     #[arg(long, value_name = "NAME")]
     pub model: Option<String>,

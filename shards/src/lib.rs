@@ -69,7 +69,7 @@ pub use store::{ReadAt, Stored, beside, is_address, read as read_file};
 pub use sum::check_sum;
 pub use table::{BadCell, Cell, Row, TableReader, TableWriter, column};
 pub use takedown::{REPLACES, TakenDown, rewrite, take_down};
-pub use tar::{Extent, Member, TarReader, TarWriter, member_at, member_sum, read_extent};
+pub use tar::{Extent, Header, Member, TarReader, TarWriter, member_at, member_sum, read_extent};
 pub use urls::{canonical_text, canonical_url};
 
 #[cfg(test)]

@@ -160,6 +160,30 @@ pub fn member_at(file: &impl ReadAt, path: &Path, extent: Extent) -> Result<Memb
     }
 }
 
+/// What a member's header says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// The name with its folders, as far as a ustar header holds it.
+    pub name: String,
+    /// Bytes of data.
+    pub length: u64,
+    /// The sum of its data ([`member_sum`]), in archives that diptych wrote.
+    pub sum: Option<[u8; 6]>,
+    /// Whether it is a regular file, not a folder or a long name.
+    pub regular: bool,
+}
+
+impl Header {
+    /// Reads a block of 512 bytes; `None` when it is not a header.
+    pub fn parse(block: &[u8]) -> Option<Self> {
+        if block.len() != BLOCK as usize || !has_right_sum(block) {
+            return None;
+        }
+        let regular = matches!(block[156], b'0' | 0);
+        Some(Header { name: ustar_name(block), length: number(&block[124..136])?, sum: data_sum(block), regular })
+    }
+}
+
 /// Walks the regular files of an archive by their headers, without reading their data.
 pub struct TarReader {
     file: BufReader<Stored>,

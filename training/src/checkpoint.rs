@@ -3,7 +3,7 @@
 //! `RUN/checkpoints/step-00001000/` holds `model.json`, `model.safetensors`, `optimiser.safetensors`, `state.json` and their `sums.json`. It is
 //! written under a name that ends in `.part` and renamed when all of it is on disk; removed ones are renamed back first.
 
-use crate::loader::Position;
+use crate::loader::{LOADER_VERSION, Position};
 use crate::optimiser::AdamW;
 use crate::scaling::LossScale;
 use crate::{Clip, Error, MODEL_FILE, WEIGHTS_FILE, weights};
@@ -31,6 +31,9 @@ pub struct State {
     pub optimiser_steps: u64,
     /// Where the next batch begins.
     pub position: Position,
+    /// The order of samples that `position` is a place of ([`LOADER_VERSION`]).
+    #[serde(default = "first_loader")]
+    pub loader: u32,
     /// The factor on the loss.
     pub loss_scale: LossScale,
     /// Loss of the last step, for messages.
@@ -41,6 +44,11 @@ pub struct State {
     pub damaged: u64,
     /// The flags of the run, for people.
     pub flags: serde_json::Value,
+}
+
+/// Checkpoints without this number are of the first order.
+fn first_loader() -> u32 {
+    1
 }
 
 /// The checkpoints of one run.
@@ -99,6 +107,17 @@ impl Checkpoints {
 }
 
 impl State {
+    /// What a user must know before a run goes on whose samples came in another order than this program's: nothing is wrong
+    /// with the weights, but the epoch that was begun is not finished as it would have been.
+    pub fn order_changed(&self) -> Option<String> {
+        (self.loader != LOADER_VERSION).then(|| {
+            format!(
+                "the checkpoint of step {} was made with order {} of samples, this program has order {LOADER_VERSION}: in epoch {} some samples will come twice and some not at all, and the weights will not be those of a run that was never stopped",
+                self.step, self.loader, self.position.epoch
+            )
+        })
+    }
+
     /// Reads the state of the checkpoint in `folder`.
     ///
     /// # Errors

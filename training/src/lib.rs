@@ -3,28 +3,36 @@
 //! - models: [`ModelConfig`] (sizes, read from `models/*.json`), [`Clip`] (the two towers), [`Precision`];
 //! - devices: [`DeviceChoice`] and [`Chosen`], which must come before any other use of libtorch;
 //! - input: [`Tokenizer`] for texts, [`evaluation_view`], [`resize_crop`] and [`normalise_into`] for pictures;
-//! - training: [`train`] by [`TrainOptions`], over [`Samples`] that a [`Loader`] brings in [`Batch`]es; a run's [`Checkpoints`]
+//! - training: [`train`] by [`TrainOptions`], over [`Samples`] of [`Source`]s that a [`Loader`] brings in [`Batch`]es; a run's [`Checkpoints`]
 //!   ([`find_checkpoint`] finds one again), [`Metrics`] and TensorBoard events;
 //! - evaluation: [`zero_shot`], with [`Templates`] that turn class names into texts.
 
 mod archive;
 mod augment;
+mod batch;
+mod buffer;
+mod captions;
 mod checkpoint;
 mod clean;
 mod clip;
 mod config;
+mod decode;
 mod device;
 mod draws;
+mod epoch;
 mod error;
 mod events;
 mod export;
+mod feed;
 #[cfg(test)]
 mod fixture;
 mod infer;
 mod init;
+mod jpeg;
 mod layers;
 mod loader;
 mod loss;
+mod member;
 mod metrics;
 mod naming;
 mod optimiser;
@@ -39,7 +47,9 @@ mod samples;
 mod scaling;
 mod schedule;
 mod small;
+mod source;
 mod stored;
+mod tars;
 mod templates;
 mod text;
 mod tokenizer;
@@ -48,9 +58,11 @@ mod transformer;
 mod vars;
 mod vit;
 mod weights;
+mod window;
 mod zeroshot;
 
 pub use augment::Augment;
+pub use batch::{Batch, Damaged};
 pub use checkpoint::{Checkpoints, State, find_checkpoint};
 pub use clip::{Choices, Clip, MODEL_FILE, Understood, WEIGHTS_FILE};
 pub use config::{ModelConfig, TextConfig, VisionConfig};
@@ -58,7 +70,7 @@ pub use device::{Chosen, DeviceChoice, set_threads};
 pub use error::Error;
 pub use export::{Layout, export};
 pub use layers::Precision;
-pub use loader::{Batch, Damaged, Loader, LoaderOptions, Position};
+pub use loader::{LOADER_VERSION, Loader, LoaderOptions, LoaderTimes, Position, Tokenize};
 pub use loss::{SameCaption, contrastive};
 pub use metrics::Metrics;
 pub use naming::Naming;
@@ -68,6 +80,7 @@ pub use preprocess::{Crop, MEAN, STD, evaluation_view, normalise_into, resize_cr
 pub use samples::Samples;
 pub use scaling::LossScale;
 pub use schedule::Schedule;
+pub use source::Source;
 pub use templates::Templates;
 pub use tokenizer::{END, START, Tokenizer, pad};
 pub use trainer::{TrainSummary, train};
