@@ -1,8 +1,7 @@
-//! Reading parts of archives by position, from many threads.
+//! Reading parts of archives by position, from many threads; they may lie in an object store.
 
 use crate::Error;
-use shards::{Extent, read_extent};
-use std::fs::File;
+use shards::{Extent, Stored, read_extent};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -13,7 +12,7 @@ const OPEN: usize = 256;
 pub(crate) struct Tars {
     paths: Vec<PathBuf>,
     /// Each archive has one slot, which it shares with few others.
-    open: Vec<Mutex<Option<(u32, Arc<File>)>>>,
+    open: Vec<Mutex<Option<(u32, Arc<Stored>)>>>,
 }
 
 impl Tars {
@@ -35,14 +34,14 @@ impl Tars {
         Ok(read_extent(&file, self.path(tar), extent)?)
     }
 
-    fn file(&self, tar: u32) -> Result<Arc<File>, Error> {
+    fn file(&self, tar: u32) -> Result<Arc<Stored>, Error> {
         // A poisoned slot holds a whole value still: it is replaced in one assignment.
         let mut slot = self.open[tar as usize % OPEN].lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         if let Some((_, file)) = slot.as_ref().filter(|(held, _)| *held == tar) {
             return Ok(file.clone());
         }
         let path = self.path(tar);
-        let file = Arc::new(File::open(path).map_err(shards::Error::io("open", path))?);
+        let file = Arc::new(Stored::open(path)?);
         *slot = Some((tar, file.clone()));
         Ok(file)
     }
