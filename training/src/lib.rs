@@ -2,30 +2,37 @@
 //!
 //! - models: [`ModelConfig`] (sizes, read from `models/*.json`), [`Clip`] (the two towers), [`Precision`];
 //! - devices: [`DeviceChoice`] and [`Chosen`], which must come before any other use of libtorch;
-//! - input: [`Tokenizer`] for texts, [`evaluation_view`], [`resize_crop`] and [`normalise_into`] for pictures;
+//! - weights: [`Clip::open`] reads other libraries' files, [`export`] writes them;
+//! - input: [`Tokenizer`] for texts and [`WordCounts`] to learn one, [`evaluation_view`], [`resize_crop`] and [`normalise_into`] for pictures;
 //! - training: [`train`] by [`TrainOptions`], over [`Samples`] that a [`Loader`] brings in [`Batch`]es; a run's [`Checkpoints`]
 //!   ([`find_checkpoint`] finds one again), [`Metrics`] and TensorBoard events;
 //! - evaluation: [`zero_shot`], with [`Templates`] that turn class names into texts.
 
 mod archive;
 mod augment;
+mod badness;
 mod checkpoint;
 mod clean;
 mod clip;
 mod config;
 mod device;
 mod draws;
+mod entities;
 mod error;
 mod events;
 mod export;
 #[cfg(test)]
 mod fixture;
+#[cfg(test)]
+mod golden;
 mod infer;
 mod init;
 mod layers;
 mod loader;
 mod loss;
+mod merges;
 mod metrics;
+mod mojibake;
 mod naming;
 mod optimiser;
 mod options;
@@ -48,6 +55,7 @@ mod transformer;
 mod vars;
 mod vit;
 mod weights;
+mod words;
 mod zeroshot;
 
 pub use augment::Augment;
@@ -60,6 +68,7 @@ pub use export::{Layout, export};
 pub use layers::Precision;
 pub use loader::{Batch, Damaged, Loader, LoaderOptions, Position};
 pub use loss::{SameCaption, contrastive};
+pub use merges::{Learned, WordCounts};
 pub use metrics::Metrics;
 pub use naming::Naming;
 pub use optimiser::{AdamW, AdamWSettings};
@@ -69,6 +78,6 @@ pub use samples::Samples;
 pub use scaling::LossScale;
 pub use schedule::Schedule;
 pub use templates::Templates;
-pub use tokenizer::{END, START, Tokenizer, pad};
+pub use tokenizer::{END, MERGES_FILE, START, Tokenizer, pad};
 pub use trainer::{TrainSummary, train};
 pub use zeroshot::{ClassResult, Prediction, ZeroShotOptions, ZeroShotResult, class_embeddings, read_classes, zero_shot, zero_shot_with};
