@@ -52,7 +52,7 @@ stage crawl "$diptych" crawl --corpus "$out/corpus" --queries "$out/queries.parq
 stage curate "$diptych" curate --corpus "$out/corpus" --without min-side --without caption-repeated
 stage shard "$diptych" shard --manifest "$out/corpus/selection/default/manifest.parquet" --out "$out/shards" --holdout 0.02
 stage train "$diptych" train --manifest "$out/shards/manifest.parquet" --model small-resnet --image-size 32 --out "$out/runs/cifar" \
-  --epochs "${EPOCHS:-10}" --batch-size 128 --lr "${LR:-6e-3}" --warmup 400 --weight-decay 0.1 --augment flip-shift --resume ${TRAIN_FLAGS:-}
+  --epochs "${EPOCHS:-9}" --batch-size 128 --lr "${LR:-6e-3}" --warmup 400 --weight-decay 0.1 --augment flip-shift --resume ${TRAIN_FLAGS:-}
 stage import "$diptych" import "folder:$out/test" --out "$out/test-set"
 stage eval "$diptych" eval zero-shot --checkpoint "$out/runs/cifar" --manifest "$out/test-set/manifest.parquet" --split test --templates cifar
 
@@ -71,5 +71,5 @@ stage eval "$diptych" eval zero-shot --checkpoint "$out/runs/cifar" --manifest "
   echo "reasons:"
   "$diptych" sql --corpus "$out/corpus" --runs "$out/runs" --format csv -c "select reason, count(*) as pairs from reasons group by reason order by pairs desc"
   echo "zero-shot on CIFAR-10's 10,000 test pictures:"
-  "$diptych" sql --corpus "$out/corpus" --runs "$out/runs" --format csv -c "select * from evals"
+  "$diptych" sql --corpus "$out/corpus" --runs "$out/runs" --format csv -c "select run, n, round(top1, 4) as top1, round(top5, 4) as top5, round(mean_per_class, 4) as mean_per_class from evals"
 } | tee "$out/summary.txt"

@@ -27,7 +27,7 @@ macro_rules! inspections {
 }
 
 /// All questions, by name.
-pub static INSPECTIONS: [Inspection; 32] = inspections![
+pub static INSPECTIONS: [Inspection; 34] = inspections![
     "aspect_ratios",
     "caption_search",
     "captions_by_length",
@@ -38,11 +38,13 @@ pub static INSPECTIONS: [Inspection; 32] = inspections![
     "catalogue_jobs_open",
     "catalogue_outcomes",
     "catalogue_segments_by_size",
+    "classes_hardest",
     "copies_of_images",
     "evals_latest",
     "fields",
     "image_sizes",
     "labels",
+    "mistakes_surest",
     "most_capped_queries",
     "near_duplicates_examples",
     "outcomes_over_time",
@@ -148,7 +150,7 @@ mod tests {
     #[test]
     fn answers_are_right() {
         let corpus = corpus();
-        let expected: [(&str, &[&str]); 26] = [
+        let expected: [(&str, &[&str]); 28] = [
             ("pairs_per_query", &["red circle,word,2", "a blue, square,added,1"]),
             ("queries_by_source", &["word,2,0,0,1", "added,1,0,0,0"]),
             ("queries_cut", &["yellow,word,limit,90,,"]),
@@ -168,6 +170,8 @@ mod tests {
             ("runs_speed", &["small,150.0,0.02,9.0"]),
             ("runs_settings", &["small,lr,0.001", "small,model,small"]),
             ("evals_latest", &["small,val.json,100,0.75,0.0849"]),
+            ("classes_hardest", &["small,val.json,cat,40,10,0.25", "small,val.json,dog,60,60,1.0"]),
+            ("mistakes_surest", &["small,val.json,000000001,cat,dog,0.75"]),
             ("selections_compared", &["first,3,2,0.6667,2"]),
             ("caption_search", &[]),
             ("pair_history", &[]),

@@ -15,6 +15,7 @@ mod catalogue;
 mod commit;
 mod complete;
 mod error;
+mod evals;
 mod frames;
 mod inspect;
 mod jobs;

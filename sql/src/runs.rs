@@ -1,4 +1,4 @@
-//! Tables over folders with a `meta.json`: runs with their metrics and evaluations, and selections. Written to be read by any version, so lenient.
+//! Tables over folders with a `meta.json`: runs with their metrics, and selections. Written to be read by any version, so lenient.
 
 use crate::Error;
 use crate::records::{Kind, Records, text};
@@ -86,26 +86,7 @@ pub(crate) fn metrics(folder: &Path) -> Result<DataFrame, Error> {
     table("metrics", folder, records.frame())
 }
 
-/// One row per JSON object of `RUN/evals/*.json`; a file that cannot be read has a row that says why.
-pub(crate) fn evals(folder: &Path) -> Result<DataFrame, Error> {
-    let mut known = vec![("run", Kind::Text), ("file", Kind::Text), ("task", Kind::Text), ("error", Kind::Text), ("n", Kind::Int)];
-    known.extend(["top1", "top5", "mean_per_class"].map(|name| (name, Kind::Float)));
-    let mut records = Records::new(&known);
-    for (name, run) in entries(folder, Path::is_dir)? {
-        for (file, path) in entries(&run.join("evals"), |path| path.extension().is_some_and(|end| end == "json"))? {
-            let fixed = [("run", name.as_str()), ("file", file.as_str())];
-            match json(&path) {
-                Ok(Value::Object(row)) => records.push(&fixed, &row),
-                Ok(Value::Array(rows)) => rows.iter().filter_map(Value::as_object).for_each(|row| records.push(&fixed, row)),
-                Ok(_) => records.push(&[fixed[0], fixed[1], ("error", "neither an object nor a list of objects")], &Map::new()),
-                Err(why) => records.push(&[fixed[0], fixed[1], ("error", &why)], &Map::new()),
-            }
-        }
-    }
-    table("evals", folder, records.frame())
-}
-
-fn table(table: &'static str, path: &Path, frame: PolarsResult<DataFrame>) -> Result<DataFrame, Error> {
+pub(crate) fn table(table: &'static str, path: &Path, frame: PolarsResult<DataFrame>) -> Result<DataFrame, Error> {
     frame.map_err(|source| Error::Table { table, path: path.to_path_buf(), source })
 }
 
@@ -150,8 +131,13 @@ fn description(folder: &Path) -> Result<Option<Map<String, Value>>, String> {
 }
 
 fn json(path: &Path) -> Result<Value, String> {
+    read_json(path, MAX_JSON)
+}
+
+/// The JSON value of a file; what lies beyond `most` bytes is not read.
+pub(crate) fn read_json(path: &Path, most: u64) -> Result<Value, String> {
     let mut bytes = Vec::new();
-    File::open(path).and_then(|file| file.take(MAX_JSON).read_to_end(&mut bytes)).map_err(|error| error.to_string())?;
+    File::open(path).and_then(|file| file.take(most).read_to_end(&mut bytes)).map_err(|error| error.to_string())?;
     serde_json::from_slice(&bytes).map_err(|error| error.to_string())
 }
 
@@ -173,7 +159,7 @@ mod tests {
     #[test]
     fn no_runs_are_empty_tables() {
         let none = Path::new("/nowhere/runs");
-        for frame in [runs(none), run_properties(none), metrics(none), evals(none)] {
+        for frame in [runs(none), run_properties(none), metrics(none)] {
             let frame = frame.expect("empty");
             assert!(frame.height() == 0 && frame.width() >= 2);
         }
@@ -189,8 +175,6 @@ mod tests {
         );
         write(&at("b/meta.json"), "{ cut");
         write(&at("a/metrics.jsonl"), "{\"step\": 1, \"loss\": 2.5}\nnonsense\n{\"step\": 2, \"loss\": 2}\n{\"step\": 3, \"lo");
-        write(&at("a/evals/cifar.json"), r#"{"task": "zero-shot", "top1": 0.8, "classes": {"cat": 0.7}}"#);
-        write(&at("a/evals/odd.json"), "7");
         write(&at("stray.txt"), "no run");
 
         let runs = runs(dir.path()).expect("read");
@@ -201,9 +185,6 @@ mod tests {
         let metrics = metrics(dir.path()).expect("read");
         let loss: Vec<_> = metrics.column("loss").expect("there").f64().expect("floats").iter().collect();
         assert_eq!(loss, [Some(2.5), Some(2.0)]);
-        let evals = evals(dir.path()).expect("read");
-        assert_eq!(evals.column("classes_cat").expect("there").f64().expect("floats").get(0), Some(0.7));
-        assert!(evals.column("error").expect("there").str().expect("text").get(1).expect("said").contains("neither"));
         assert!(run_properties(dir.path()).expect("read").height() >= 4);
     }
 

@@ -1,7 +1,7 @@
 //! The tables that SQL sees, and where their rows lie. Rows are looked for when a statement names the table, not before.
 
 use crate::runs::entries;
-use crate::{Catalogue, Error, frames, runs, tars};
+use crate::{Catalogue, Error, evals, frames, runs, tars};
 use polars::io::HiveOptions;
 use polars::prelude::*;
 use shards::{Candidate, PoolRow, Reason, Row, Sample};
@@ -42,6 +42,8 @@ enum Rows {
     Corpus,
     /// Files of the folder of runs.
     Runs(fn(&Path) -> Result<DataFrame, Error>),
+    /// The same, with columns that no file decides.
+    Results(fn(&Path) -> Result<DataFrame, Error>),
     /// The `meta.json` of each folder of `selection/`.
     SelectionFolders,
     /// The tars of folders of shards.
@@ -57,17 +59,19 @@ macro_rules! table {
 }
 
 /// All tables.
-pub(crate) static TABLES: [Table; 21] = [
+pub(crate) static TABLES: [Table; 23] = [
     table!("candidates", "a pair that was seen, fetched or not", Rows::Segments("candidates", || Candidate::frame(&[]))),
+    table!("class_results", "a class in a result of an evaluation", Rows::Results(evals::class_results)),
     table!("corpus", "a property of the corpus", Rows::Corpus),
     table!("counters", "a query and the distinct pairs seen for it", Rows::Catalogue(frames::COUNTERS)),
-    table!("evals", "a result of an evaluation of a run", Rows::Runs(runs::evals)),
+    table!("evals", "a result of an evaluation of a run", Rows::Runs(evals::evals)),
     table!("hosts", "a host and its requests", Rows::Catalogue(frames::HOSTS)),
     table!("jobs", "a job of the crawl", Rows::Catalogue(frames::JOBS)),
     table!("metrics", "a line of a run's metrics", Rows::Runs(runs::metrics)),
     table!("outcomes", "an outcome of candidates or pages and how often it came", Rows::Catalogue(frames::OUTCOMES)),
     table!("pages", "a page of the live web, fetched or waiting", Rows::Catalogue(frames::PAGES)),
     table!("pairs", "a fetched pair", Rows::Segments("pool", || PoolRow::frame(&[]))),
+    table!("predictions", "a picture in a result of an evaluation", Rows::Results(evals::predictions)),
     table!("properties", "small state of the program", Rows::Catalogue(frames::PROPERTIES)),
     table!("queries", "an entry of the query list", Rows::Queries),
     table!("reasons", "a pair in a selection, kept or refused", Rows::Selections("reasons.parquet", || Reason::frame(&[]))),
@@ -98,7 +102,7 @@ impl Table {
             }
             Rows::Corpus => Ok(runs::corpus(corpus)?.lazy()),
             // No folder is never found, and so has no runs.
-            Rows::Runs(read) => Ok(read(place.runs.as_deref().unwrap_or(Path::new("")))?.lazy()),
+            Rows::Runs(read) | Rows::Results(read) => Ok(read(place.runs.as_deref().unwrap_or(Path::new("")))?.lazy()),
             Rows::SelectionFolders => Ok(runs::selections(corpus)?.lazy()),
             Rows::Tars => Ok(tars::tars(&place.shards)?.lazy()),
             Rows::ShardSamples => self.named_parts("folder", shard_manifests(place), || Sample::frame(&[])),

@@ -112,11 +112,15 @@ const METRICS: &str = "{\"step\": 10, \"loss\": 2.5, \"samples_per_second\": 100
 {\"step\": 20, \"loss\": 1.5, \"samples_per_second\": 200, \"data_wait\": 0.03, \"seconds\": 9.0}
 ";
 
+const EVAL: &str = r#"{"task": "zero-shot", "n": 100, "top1": 0.75,
+"per_class": [{"name": "cat", "n": 40, "correct": 10}, {"name": "dog", "n": 60, "correct": 60}],
+"predictions": [{"sample_key": "000000001", "label": 0, "top": [[1, 0.75], [0, 0.25]]}, {"sample_key": "000000002", "label": 1, "top": [[1, 0.5]]}]}"#;
+
 fn runs(run: &Path) {
     std::fs::create_dir_all(run.join("evals")).expect("made");
     Meta::new("run").with("model", "small").with("lr", 0.001).write(run).expect("written");
     std::fs::write(run.join("metrics.jsonl"), METRICS).expect("written");
-    std::fs::write(run.join("evals/val.json"), "{\"task\": \"zero-shot\", \"n\": 100, \"top1\": 0.75}").expect("written");
+    std::fs::write(run.join("evals/val.json"), EVAL).expect("written");
 }
 
 fn query(id: u32, text: &str, source: &str) -> Query {

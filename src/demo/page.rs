@@ -35,6 +35,10 @@ pub fn gather(results: &Results, web: &Web, out: &Path, commands: Vec<String>) -
         ("pairs kept".to_string(), results.pairs_kept().to_string()),
         ("decided otherwise than planted".to_string(), (verdict.planted_wrong + verdict.planted_missed).to_string()),
         ("duplicates found".to_string(), format!("{} of {}", verdict.duplicates_found, verdict.duplicates_planted)),
+        ("false duplicates".to_string(), verdict.duplicates_false.to_string()),
+        ("decided otherwise than the cap's formula".to_string(), format!("{} of {}", verdict.cap_wrong, verdict.cap_checked)),
+        ("words wrong in the query list".to_string(), verdict.queries_wrong.to_string()),
+        ("lapses of the crawl's manners".to_string(), results.conduct.findings().to_string()),
         ("minutes".to_string(), format!("{:.1}", all_seconds / 60.0)),
     ];
     data.stages = results.seconds.iter().filter(|(name, _)| name != "all").cloned().collect();

@@ -253,7 +253,9 @@ fn pictures(data: &mut ReportData, eval: &ZeroShotResult, manifests: &[PathBuf])
     wrong.truncate(SUREST);
     let wanted: HashMap<&str, u32> = even.iter().chain(&wrong).map(|&at| (all[at].sample_key.as_str(), all[at].label)).collect();
     let mut images: HashMap<String, Vec<u8>> = HashMap::new();
-    for manifest in manifests {
+    // The manifest that was evaluated, where it still lies there, and those that the user named.
+    let evaluated = (eval.manifest.exists() && !manifests.contains(&eval.manifest)).then_some(&eval.manifest);
+    for manifest in manifests.iter().chain(evaluated) {
         let folder = manifest.parent().unwrap_or(Path::new(""));
         for batch in TableReader::<Row>::open(manifest)? {
             for row in batch?.into_iter().filter(|row| (eval.split == "all" || row.split == eval.split) && row.label.is_some()) {

@@ -120,6 +120,12 @@ pub enum Error {
         /// The rule.
         why: String,
     },
+    /// Another training has the folder.
+    #[error("{path} is in use by another training; wait for it or choose another folder")]
+    InUse {
+        /// The run's folder.
+        path: PathBuf,
+    },
     /// The folder holds a run already and resuming was not asked for.
     #[error("{path} holds a run already; resume it or choose another folder")]
     RunExists {

@@ -3,16 +3,19 @@
 use crate::{Error, TrainOptions};
 use shards::Meta;
 use std::collections::BTreeMap;
+use std::fs::{File, TryLockError};
 use std::path::Path;
 
-/// Makes `options.out` the folder of this run, or finds that it is already.
+/// Makes `options.out` the folder of this run, or finds that it is already. It is ours until the returned file is dropped: two
+/// trainings would remove each other's checkpoints.
 ///
 /// # Errors
-/// `RunExists` when a run is there and resuming was not asked for; `Contradiction` when it was begun with other
-/// properties; `Shards` when the folder is something else or cannot be written.
-pub(crate) fn open(options: &TrainOptions) -> Result<Meta, Error> {
+/// `InUse` while another training has the folder; `RunExists` when a run is there and resuming was not asked for; `Contradiction`
+/// when it was begun with other properties; `Shards` when the folder is something else or cannot be written.
+pub(crate) fn open(options: &TrainOptions) -> Result<(Meta, File), Error> {
     let out = &options.out;
     let meta = options.meta()?;
+    let lock = lock(out)?;
     match Meta::read(out, "run")? {
         None => {
             // First the tokenizer, so that no run without its tokenizer is ever gone on with.
@@ -28,7 +31,18 @@ pub(crate) fn open(options: &TrainOptions) -> Result<Meta, Error> {
             agree(out, &begun.parents, &meta.parents)?;
         }
     }
-    Ok(meta)
+    Ok((meta, lock))
+}
+
+fn lock(out: &Path) -> Result<File, Error> {
+    std::fs::create_dir_all(out).map_err(shards::Error::io("create folder", out))?;
+    let path = out.join("train.lock");
+    let file = File::options().create(true).append(true).open(&path).map_err(shards::Error::io("open", &path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Error::InUse { path: out.to_path_buf() }),
+        Err(TryLockError::Error(error)) => Err(shards::Error::io("lock", &path)(error).into()),
+    }
 }
 
 /// Compares two sets of named values and tells of the first difference.

@@ -53,7 +53,7 @@ impl TrainSummary {
 ///
 /// # Errors
 /// `Options`, `Model`; `Shards`, `NoSamples`, `Unreadable` for the corpus; `NoMerges`, `Merges` for the tokenizer;
-/// `RunExists`, `Contradiction` for the folder; `Checkpoint`, `Weights`, `Tensor` when what is there to resume is damaged;
+/// `InUse`, `RunExists`, `Contradiction` for the folder; `Checkpoint`, `Weights`, `Tensor` when what is there to resume is damaged;
 /// `Diverged` when the loss is no longer a number, whereupon the last checkpoint is the one before.
 pub fn train(options: &TrainOptions, meter: &Meter) -> Result<TrainSummary, Error> {
     options.check()?;
@@ -69,7 +69,7 @@ pub fn train(options: &TrainOptions, meter: &Meter) -> Result<TrainSummary, Erro
 fn train_with(options: &TrainOptions, tokenize: Tokenize, meter: &Meter) -> Result<TrainSummary, Error> {
     let samples = Arc::new(Samples::read(&options.manifests)?);
     let schedule = options.schedule(&samples);
-    let meta = run::open(options)?;
+    let (meta, _ours) = run::open(options)?;
     let checkpoints = Checkpoints::open(&options.out)?;
 
     let model = Clip::new(&options.model, options.device, options.seed)?.with_precision(options.precision);
@@ -380,6 +380,10 @@ mod tests {
         let dir = corpus();
         let first = TrainOptions { epochs: 1.0, ..options(dir.path(), "run") };
         run(&TrainOptions { resume: true, ..first.clone() }).expect("nothing to resume is a fresh start");
+        let held = std::fs::File::open(first.out.join("train.lock")).expect("there");
+        held.try_lock().expect("locked");
+        assert!(matches!(run(&first), Err(Error::InUse { .. })));
+        drop(held);
         assert!(matches!(run(&first), Err(Error::RunExists { .. })));
         let other = run(&TrainOptions { resume: true, lr: 2e-2, ..first.clone() }).expect_err("refused").to_string();
         assert!(other.contains("lr 0.01") && other.contains("0.02"), "{other}");

@@ -49,6 +49,9 @@ pub struct ZeroShotOptions {
 pub struct ZeroShotResult {
     /// The model's name.
     pub model: String,
+    /// The manifest, as an absolute path; empty in results of older versions.
+    #[serde(default)]
+    pub manifest: PathBuf,
     /// The split.
     pub split: String,
     /// The templates.
@@ -145,6 +148,8 @@ pub fn zero_shot_with(model: &Clip, tokenizer: &Tokenizer, options: &ZeroShotOpt
     }
     let mut result = tally.result(classes);
     result.model = model.config().name.clone();
+    // The path as it is, where the current folder cannot be named.
+    result.manifest = std::path::absolute(&options.manifest).unwrap_or_else(|_| options.manifest.clone());
     result.split = options.split.clone();
     result.templates = templates.sentences().to_vec();
     (result.unlabelled, result.damaged) = (left_out.unlabelled, left_out.damaged);
@@ -232,6 +237,7 @@ impl Tally {
         let seen: Vec<f64> = per_class.iter().filter(|class| class.n > 0).map(|class| share(class.correct, class.n)).collect();
         ZeroShotResult {
             model: String::new(),
+            manifest: PathBuf::new(),
             split: String::new(),
             templates: Vec::new(),
             n,
