@@ -95,10 +95,11 @@ def fill(state):
 
 
 def images(count, side):
-    """[count, 3, side, side]: squares of colour, eight a side, under a little noise."""
-    coarse = normals("images.coarse", count * 3 * 64).reshape(count, 3, 8, 8)
+    """[count, 3, side, side]: squares of colour, one for each 32 pixels, under a little noise."""
+    squares = max(side // 32, 2)
+    coarse = normals("images.coarse", count * 3 * squares**2).reshape(count, 3, squares, squares)
     fine = normals("images.fine", count * 3 * side * side).reshape(count, 3, side, side)
-    at = np.arange(side) * 8 // side
+    at = np.arange(side) * squares // side
     return coarse[:, :, at][:, :, :, at] * np.float32(3) + fine * np.float32(0.5)
 
 

@@ -19,7 +19,7 @@ TEXT = {"context_length": 16, "vocab_size": 200, "width": 32, "heads": 2, "layer
 SMALL = {
     "small-vit": ({"kind": "vit", "image_size": 32, "layers": 2, "width": 64, "patch_size": 8, "head_width": 32}, False),
     "small-vit-quick": ({"kind": "vit", "image_size": 48, "layers": 3, "width": 48, "patch_size": 16, "head_width": 16, "mlp_width": 120}, True),
-    "small-resnet": ({"kind": "resnet", "image_size": 64, "layers": [2, 1, 2, 1], "width": 8}, True),
+    "small-resnet": ({"kind": "resnet", "image_size": 64, "layers": [1, 1, 1, 1], "width": 16}, True),
 }
 
 

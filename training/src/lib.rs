@@ -22,7 +22,11 @@ mod error;
 mod events;
 mod export;
 #[cfg(test)]
+mod first_values;
+#[cfg(test)]
 mod fixture;
+#[cfg(test)]
+mod foreign;
 #[cfg(test)]
 mod golden;
 mod infer;
