@@ -1,6 +1,6 @@
 # diptych for people: each target takes the program's flags as variables, such as `make train MODEL=ViT-B-32 EPOCHS=32`.
 # Everything is .PHONY: some targets are folders too, and the program itself knows what is done.
-.PHONY: help setup build demo wordlist crawl curate shards train eval report sql status verify test lint interop real-run
+.PHONY: help setup build demo wordlist crawl curate shards train eval report sql status verify test lint interop interop-models models-python bench-models golden real-run
 
 CACHE := $(or $(DIPTYCH_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/diptych)
 export LIBTORCH ?= $(CACHE)/libtorch-2.11.0/link
@@ -82,6 +82,25 @@ interop: build ## Compare with Python peers on real data, in a virtual environme
 	@[ -x '$(CACHE)/interop/bin/wikiextractor' ] || { python3 -m venv '$(CACHE)/interop' && '$(CACHE)/interop/bin/pip' install -q wikiextractor==3.1.0; }
 	@work=$$(mktemp -d) && trap "rm -rf $$work" EXIT && \
 	  '$(CACHE)/interop/bin/python' tests/interop/wordlist.py '$(DIPTYCH)' '$(abspath $(DATA))/enwiki-excerpt.xml.bz2' "$$work"
+	@$(MAKE) --no-print-directory interop-models
+
+# open_clip and transformers beside the PyTorch whose libtorch is linked; PYTHON3 names an interpreter that has them already.
+PYTHON3 ?= $(CACHE)/interop-models/bin/python
+EXAMPLES := $(CARGO_TARGET_DIR)/release/examples
+models-python: build
+	@[ -x '$(PYTHON3)' ] || { python3 -m venv '$(CACHE)/interop-models' && \
+	  '$(CACHE)/interop-models/bin/pip' install -q torch==2.11.0 open_clip_torch==3.3.0 'transformers>=5,<6'; }
+	@cargo build --release -p diptych -p training --bin diptych --example forward --example pace --example tokens
+
+interop-models: models-python ## Compare models, weights and tokenizer with open_clip and transformers (PARTS='counts tokens weights trained ViT-B-32 ...'; 16 GB of memory for all)
+	@work=$$(mktemp -d) && trap "rm -rf $$work" EXIT && \
+	  '$(PYTHON3)' tests/interop/models.py '$(CURDIR)' '$(DIPTYCH)' '$(EXAMPLES)/forward' "$$work" $(PARTS)
+
+bench-models: models-python ## Pace of the nine models and of the tokenizer beside open_clip's, in one run (PARTS='ViT-B-32 RN50')
+	@'$(PYTHON3)' benches/models.py '$(EXAMPLES)/pace' '$(EXAMPLES)/tokens' $(PARTS)
+
+golden: models-python ## Write training/golden anew: open_clip's figures that the tests compare with
+	@'$(PYTHON3)' tests/interop/golden.py '$(CURDIR)'
 
 real-run: build ## The whole line on real data (DATA=folder with cifar10.tar.xz, photos.tar, enwiki-excerpt.xml.bz2; needs nginx)
 	@benches/real-run.sh '$(DATA)' '$(DIPTYCH)' $(OUT)
