@@ -20,17 +20,17 @@ import torch
 PACE, TOKENS, *CHOSEN = sys.argv[1:]
 # Batches such that a pass takes a second or two on two cores.
 BATCHES = {"ViT-B-32": 16, "ViT-B-16": 8, "RN50": 8, "RN101": 8, "RN50x4": 4, "RN50x16": 2, "ViT-L-14": 2, "ViT-L-14-336": 1, "RN50x64": 1}
-ROUNDS = 4
+ROUNDS = 3
 
 
 class Ours:
-    def __init__(self, name, batch, tokens, precision):
-        command = [PACE, name, str(batch), str(tokens), precision]
+    def __init__(self, name, batch, precision):
+        command = [PACE, name, str(batch), precision]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout.readline() == "ready\n"
 
-    def seconds(self, tower):
-        self.process.stdin.write(tower + "\n")
+    def seconds(self, tokens):
+        self.process.stdin.write(f"text {tokens}\n" if tokens else "image\n")
         self.process.stdin.flush()
         return float(self.process.stdout.readline().split()[0])
 
@@ -40,39 +40,34 @@ class Ours:
 
 
 class Theirs:
-    def __init__(self, name, batch, tokens, precision):
+    def __init__(self, name, batch, precision):
         self.model = open_clip.create_model(name, precision={"fp32": "fp32", "bf16": "pure_bf16"}[precision], force_quick_gelu=True).eval()
         side = open_clip.get_model_config(name)["vision_cfg"]["image_size"]
         self.images = torch.randn(batch, 3, side, side, dtype=torch.bfloat16 if precision == "bf16" else torch.float32)
-        self.ids = torch.zeros(batch, 77, dtype=torch.long)
-        self.ids[:, :tokens] = torch.randint(1, 40000, (batch, tokens))
-        self.ids[:, 0], self.ids[:, tokens - 1] = 49406, 49407
 
     @torch.no_grad()
-    def seconds(self, tower):
+    def seconds(self, tokens):
+        ids = torch.zeros(len(self.images), 77, dtype=torch.long)
+        ids[:, :tokens] = torch.randint(1, 40000, (len(ids), tokens))
+        ids[:, 0], ids[:, tokens - 1] = 49406, 49407
         begin = time.perf_counter()
-        self.model.encode_image(self.images) if tower == "image" else self.model.encode_text(self.ids)
+        self.model.encode_text(ids) if tokens else self.model.encode_image(self.images)
         return time.perf_counter() - begin
 
 
 def passes(name, batch, precision):
-    """Fastest seconds of both, for pictures, texts as they are used, and texts of equal length."""
-    out = {}
-    theirs = Theirs(name, batch, 16, precision)
-    for what, tower, tokens in (("image", "image", 16), ("text", "text", 16), ("text 77", "text", 77)):
-        if tokens == 77:
-            theirs = Theirs(name, batch, 77, precision)
-        if what != "text":
-            ours = Ours(name, batch, tokens, precision)
+    """Fastest seconds of both for pictures, texts of 16 tokens, texts of 77."""
+    out = []
+    ours, theirs = Ours(name, batch, precision), Theirs(name, batch, precision)
+    for tokens in (0, 16, 77):
         best = [1e9, 1e9]
-        for _ in range(ROUNDS + 1):
+        for _ in range(ROUNDS):
             for at, side in enumerate((ours, theirs)):
                 # Threads of the other program spin for a moment after their last pass.
-                time.sleep(0.25)
-                best[at] = min(best[at], side.seconds(tower))
-        out[what] = best
-        if what != "image":
-            ours.close()
+                time.sleep(0.2)
+                best[at] = min(best[at], side.seconds(tokens))
+        out.append(best)
+    ours.close()
     return out
 
 
@@ -81,7 +76,7 @@ def models():
     for name in CHOSEN or BATCHES:
         for precision in ("fp32", "bf16"):
             batch = BATCHES[name]
-            rates = [f"{batch / ours:.2f} : {batch / theirs:.2f} = {theirs / ours:.2f}" for ours, theirs in passes(name, batch, precision).values()]
+            rates = [f"{batch / ours:.2f} : {batch / theirs:.2f} = {theirs / ours:.2f}" for ours, theirs in passes(name, batch, precision)]
             print(f"| {name} | {batch} | {precision} | {' | '.join(rates)} |", flush=True)
 
 

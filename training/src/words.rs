@@ -19,7 +19,8 @@ fn kind(letter: char) -> Kind {
     match letter {
         'a'..='z' | 'A'..='Z' => Kind::Letter,
         '0'..='9' => Kind::Number,
-        '\t'..='\r' | ' ' => Kind::Blank,
+        // A mark that is an iota in capitals: the pattern, which minds no case, takes it for neither a letter nor a sign.
+        '\t'..='\r' | ' ' | '\u{345}' => Kind::Blank,
         '\0'..='\x7f' => Kind::Sign,
         // The two large blocks, looked up nowhere: Chinese and Korean.
         '\u{4e00}'..='\u{9fff}' | '\u{ac00}'..='\u{d7a3}' => Kind::Letter,
@@ -95,7 +96,7 @@ mod tests {
 
     #[test]
     fn cuts_as_the_pattern_does() {
-        let cases: [(&str, &[&str]); 9] = [
+        let cases: [(&str, &[&str]); 10] = [
             ("", &[]),
             (" a photo.", &["a", "photo", "."]),
             ("it's we'll 'tis o'clock", &["it", "'s", "we", "'ll", "'t", "is", "o", "'", "clock"]),
@@ -103,6 +104,7 @@ mod tests {
             (".'s !?'d", &[".'", "s", "!?'", "d"]),
             ("\u{65e5}\u{672c}\u{8a9e}\u{1f600}\u{fe0f}x", &["\u{65e5}\u{672c}\u{8a9e}", "\u{1f600}\u{fe0f}", "x"]),
             ("\u{915}\u{94d}\u{937}", &["\u{915}", "\u{94d}", "\u{937}"]),
+            ("\u{3b1}\u{345}b!\u{345}?", &["\u{3b1}", "b", "!", "?"]),
             ("<end_of_text><b>", &["<end_of_text>", "<", "b", ">"]),
             ("it'\u{17f} <\u{17f}tart_of_text>", &["it", "'\u{17f}", "<\u{17f}tart_of_text>"]),
         ];
