@@ -37,6 +37,12 @@ pub enum Command {
     /// Evaluate a trained model
     #[command(subcommand)]
     Eval(Eval),
+    /// Say what models there are or what a file of weights holds; convert weights for other libraries
+    #[command(subcommand)]
+    Model(Model),
+    /// Learn a tokenizer from captions, or see the ids of texts
+    #[command(subcommand)]
+    Tokenizer(Tokenizer),
     /// Ask questions of a corpus and its runs in SQL, read-only
     Sql(Sql),
     /// Say for each stage what is done, what is left, how fast it goes and what failed, and which device would train
@@ -307,6 +313,9 @@ pub struct Train {
     /// Side of the images that the model sees, in pixels [default: the model's]
     #[arg(long, value_name = "PIXELS")]
     pub image_size: Option<i64>,
+    /// Merges file of `tokenizer train`; the model's vocabulary becomes as large as its [default: CLIP's]
+    #[arg(long, value_name = "FILE")]
+    pub tokenizer: Option<PathBuf>,
     /// Folder of the run
     #[arg(long, default_value = "runs/first", value_name = "DIR")]
     pub out: PathBuf,
@@ -385,6 +394,95 @@ pub struct ZeroShot {
     /// JSON file for the results with every prediction [default: evals/zero-shot-SPLIT.json in the run]
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+}
+
+/// What is done with models.
+#[derive(Subcommand, Debug)]
+pub enum Model {
+    /// Print size, shape and number of parameters of models, one line of JSON each
+    Show(ModelShow),
+    /// Write a model as diptych, open_clip or Hugging Face's transformers read it
+    Convert(ModelConvert),
+}
+
+/// Flags of `model show`.
+#[derive(Args, Debug)]
+pub struct ModelShow {
+    /// Names of models, files of weights (.safetensors, .pt, .bin), folders with one, or runs [default: all models that come with the program]
+    #[arg(value_name = "NAME|PATH")]
+    pub models: Vec<String>,
+}
+
+/// The activation of a transformer's perceptrons.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Activation {
+    /// x * sigmoid(1.702 x), as in all of OpenAI's weights
+    QuickGelu,
+    /// the exact GELU
+    Gelu,
+}
+
+/// Flags of `model convert`.
+#[derive(Args, Debug)]
+pub struct ModelConvert {
+    /// File of weights of diptych, OpenAI, open_clip or Hugging Face (.safetensors, .pt, .bin), folder with one, or run
+    #[arg(value_name = "PATH")]
+    pub weights: PathBuf,
+    /// Whose names and description: diptych (the names are OpenAI's), open-clip, hugging-face
+    #[arg(long, value_name = "LIBRARY")]
+    pub to: training::Layout,
+    /// Folder for the model; must not be there
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// Type of the numbers written, fp32, bf16 or fp16
+    #[arg(long, default_value = "fp32", value_name = "KIND")]
+    pub precision: training::Precision,
+    /// Side of the pictures in pixels for which tables of positions are resized [default: the model's]
+    #[arg(long, value_name = "PIXELS")]
+    pub image_size: Option<i64>,
+    /// Activation, which a file without a description cannot say [default: as described, else quick-gelu]
+    #[arg(long, value_enum, value_name = "KIND")]
+    pub activation: Option<Activation>,
+}
+
+/// What is done with tokenizers.
+#[derive(Subcommand, Debug)]
+pub enum Tokenizer {
+    /// Learn byte-pair merges from the captions of manifests
+    Train(TokenizerTrain),
+    /// Print the ids of lines of text, one JSON array a line
+    Encode(TokenizerEncode),
+}
+
+/// Flags of `tokenizer train`.
+#[derive(Args, Debug)]
+pub struct TokenizerTrain {
+    /// Manifest whose captions of split `train` are learned from; may be given several times
+    #[arg(long, required = true, value_name = "FILE")]
+    pub manifest: Vec<PathBuf>,
+    /// Number of ids, 514 at least: 512 bytes, start, end, and one for each merge
+    #[arg(long, default_value_t = 49_408, value_name = "N")]
+    pub vocab_size: usize,
+    /// Where the merges go
+    #[arg(long, default_value = "merges.txt.gz", value_name = "FILE")]
+    pub out: PathBuf,
+}
+
+/// Flags of `tokenizer encode`.
+#[derive(Args, Debug)]
+pub struct TokenizerEncode {
+    /// Text with one caption a line [default: stdin]
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Merges file [default: CLIP's]
+    #[arg(long, value_name = "FILE")]
+    pub tokenizer: Option<PathBuf>,
+    /// Most ids of a text, start and end included
+    #[arg(long, default_value_t = 77, value_name = "N")]
+    pub context_length: usize,
+    /// Lines are JSON strings, which may hold line breaks
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// How `sql` prints.

@@ -9,6 +9,7 @@ mod demo;
 mod eval;
 mod failure;
 mod import;
+mod model;
 mod pairs;
 mod progress;
 mod remove;
@@ -16,12 +17,13 @@ mod report;
 mod shard;
 mod sql;
 mod status;
+mod tokenizer;
 mod train;
 mod verify;
 mod wordlist;
 
 use clap::Parser;
-use cli::{Cli, Command, Eval};
+use cli::{Cli, Command, Eval, Model, Tokenizer};
 use failure::Failure;
 use std::path::Path;
 use std::process::ExitCode;
@@ -51,6 +53,10 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Import(flags) => import::run(&flags),
         Command::Train(flags) => train::run(&flags),
         Command::Eval(Eval::ZeroShot(flags)) => eval::zero_shot(&flags),
+        Command::Model(Model::Show(flags)) => model::show(&flags),
+        Command::Model(Model::Convert(flags)) => model::convert(&flags),
+        Command::Tokenizer(Tokenizer::Train(flags)) => tokenizer::train(&flags),
+        Command::Tokenizer(Tokenizer::Encode(flags)) => tokenizer::encode(&flags),
         Command::Sql(flags) => sql::run(&flags),
         Command::Status(flags) => status::run(&flags),
         Command::Verify(flags) => verify::run(&flags),

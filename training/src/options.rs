@@ -47,7 +47,7 @@ pub struct TrainOptions {
     pub clip_norm: Option<f64>,
     /// Seed of the weights, the order and the views.
     pub seed: u64,
-    /// The tokenizer's merges file; without it, [`Tokenizer::default_path`](crate::Tokenizer::default_path).
+    /// The tokenizer's merges file, which the run keeps a copy of; without it, [`Tokenizer::default_path`](crate::Tokenizer::default_path).
     pub merges: Option<PathBuf>,
     /// Threads that decode.
     pub workers: usize,
@@ -143,6 +143,9 @@ impl TrainOptions {
                 meta = meta.with(&format!("{role}_weight"), source.weight);
             }
             meta = meta.with_parent(&role, &source.manifest)?;
+        }
+        if let Some(merges) = &self.merges {
+            meta = meta.with_parent("tokenizer", merges)?;
         }
         Ok(meta)
     }

@@ -287,7 +287,7 @@ impl Reading {
         if self.records.len() >= u32::MAX as usize {
             return Err(Error::TooMany { what: "samples", limit: u64::from(u32::MAX) });
         }
-        let path = source.manifest.parent().unwrap_or(Path::new("")).join(&sample.shard);
+        let path = shards::beside(source.manifest.parent().unwrap_or(Path::new("")), &sample.shard);
         let (place, captions, tail) = self.captions(&sample, &path, json)?;
         let next = self.paths.len() as u32;
         let tar = *self.numbers.entry(path).or_insert_with_key(|path| {

@@ -62,6 +62,7 @@ pub fn train(options: &TrainOptions, meter: &Meter) -> Result<TrainSummary, Erro
         Some(path) => Tokenizer::read(path)?,
         None => Tokenizer::new()?,
     };
+    tokenizer.fits(&options.model)?;
     train_with(options, Arc::new(move |text, most| tokenizer.encode(text, most)), meter)
 }
 
