@@ -13,6 +13,7 @@
 mod added;
 mod balance;
 mod bz2_blocks;
+mod bz2_decode;
 mod cap;
 mod card;
 mod counted;
