@@ -133,7 +133,7 @@ impl Table {
             Rows::Selections(file, _) => Ok(selection_files(corpus, file)?.into_iter().map(|(_, path)| path).collect()),
             Rows::Queries => Ok(query_files(corpus)),
             Rows::ShardSamples => Ok(shard_manifests(place).into_iter().map(|(_, path)| path).collect()),
-            Rows::Catalogue(_) | Rows::Corpus | Rows::Runs(_) | Rows::SelectionFolders | Rows::Tars => Ok(Vec::new()),
+            Rows::Catalogue(_) | Rows::Corpus | Rows::Runs(_) | Rows::Results(_) | Rows::SelectionFolders | Rows::Tars => Ok(Vec::new()),
         }
     }
 
