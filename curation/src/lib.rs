@@ -41,6 +41,7 @@ mod runs;
 mod samples;
 mod selection;
 mod tally;
+mod tidy;
 mod token_trie;
 mod vocabulary;
 mod wikitag;
