@@ -1,7 +1,7 @@
 //! Decodes blocks of bzip2, one after the other.
 //!
 //! Most of the time of a usual decoder goes into the last step, the inverse of the Burrows-Wheeler transform: each byte says where the
-//! next one stands, anywhere in a table of 3.6 MB, and the processor waits for its caches at every byte. So the last step of one block is
+//! next one stands, anywhere in a large table, and the processor waits for its caches at every byte. So the last step of one block is
 //! done amid the first step of the next, which only computes: with each symbol that is read, two bytes are walked. Everything
 //! is checked here: any bits give bytes or an error.
 
@@ -29,8 +29,7 @@ pub(crate) struct Decoder {
     last: Vec<u8>,
     /// The block that was given last, or what is wrong with it.
     half: Option<Result<Walk, Bad>>,
-    /// For each rotation its first byte, and above it the rotation that begins one byte later.
-    next: Vec<u32>,
+    rotations: Rotations,
     /// The bytes before runs are expanded.
     plain: Vec<u8>,
 }
@@ -89,11 +88,11 @@ impl Decoder {
         let (length, counts) = match walk {
             None => symbols.read(&mut self.last, most, || {}),
             Some(walk) => {
-                let (next, plain) = (&self.next[..], &mut self.plain[..walk.length]);
+                let (rotations, plain) = (&self.rotations, &mut self.plain[..walk.length]);
                 let (mut at, mut done) = (walk.at, walk.done);
                 let result = symbols.read(&mut self.last, most, || {
                     for _ in 0..STEPS {
-                        step(next, plain, &mut at, &mut done);
+                        step(rotations, plain, &mut at, &mut done);
                     }
                 });
                 (walk.at, walk.done) = (at, done);
@@ -109,21 +108,9 @@ impl Decoder {
         Ok(Column { length, origin, checksum, counts })
     }
 
-    /// Sorts the rotations by their first byte: then it can be walked from each to the one that begins a byte later.
     fn link(&mut self, block: &Block, column: Column) -> Walk {
-        let mut places = [0; 256];
-        let mut sum = 0;
-        for (place, count) in places.iter_mut().zip(column.counts) {
-            *place = sum;
-            sum += count;
-        }
-        self.next.resize(MAX_BYTES, 0);
         self.plain.resize(MAX_BYTES, 0);
-        for (row, &byte) in self.last[..column.length].iter().enumerate() {
-            let place = &mut places[byte as usize];
-            self.next[*place as usize] = (row as u32) << 8 | u32::from(byte);
-            *place += 1;
-        }
+        self.rotations.link(&self.last[..column.length], column.counts);
         let Column { length, origin: at, checksum, .. } = column;
         Walk { length, done: 0, at, checksum, offset: block.offset, stream: block.stream }
     }
@@ -132,7 +119,7 @@ impl Decoder {
     fn finish(&mut self, mut walk: Walk) -> Result<Vec<u8>, Bad> {
         let plain = &mut self.plain[..walk.length];
         while walk.done < walk.length {
-            step(&self.next, plain, &mut walk.at, &mut walk.done);
+            step(&self.rotations, plain, &mut walk.at, &mut walk.done);
         }
         let content = expanded(plain);
         if checksum(&content) == walk.checksum { Ok(content) } else { Err(damaged(walk.offset, walk.stream, "its checksum is wrong")) }
@@ -145,12 +132,94 @@ fn damaged(offset: u64, stream: u64, why: &str) -> Bad {
 
 /// Goes from rotation `at` to the one that begins a byte later, and notes the byte; nothing at the end.
 #[inline(always)]
-fn step(next: &[u32], plain: &mut [u8], at: &mut usize, done: &mut usize) {
+fn step(rotations: &Rotations, plain: &mut [u8], at: &mut usize, done: &mut usize) {
     if let Some(byte) = plain.get_mut(*done) {
-        let next = next[*at];
-        *byte = next as u8;
-        *at = (next >> 8) as usize;
+        (*byte, *at) = rotations.next(*at);
         *done += 1;
+    }
+}
+
+/// The sorted rotations of a block: for each its first byte, and the rotation that begins one byte later.
+///
+/// Rotations with the same first byte follow one another, and so do, ascending, those that begin one byte later. So of 20 bits for the
+/// latter only the lower 16 are kept for each; the upper ones and the byte are the same for long stretches. That makes the table, which is
+/// read at random, half as large.
+#[derive(Default)]
+struct Rotations {
+    low: Vec<u16>,
+    /// For each [`ROW`] rotations the stretch that all are in, or [`MIXED`] and the number of the first stretch.
+    kinds: Vec<u16>,
+    /// Where each stretch begins and what it is: the byte, and above it the upper bits; with an end mark.
+    stretches: Vec<(u32, u16)>,
+}
+
+/// Rotations that share an entry, as a power of two.
+const ROW: u32 = 5;
+const MIXED: u16 = 0x8000;
+
+impl Rotations {
+    /// Sorts the rotations of which `last` are the last bytes, each as often as `counts` says.
+    fn link(&mut self, last: &[u8], counts: [u32; 256]) {
+        let mut places = [0; 256];
+        let mut sum = 0;
+        for (place, count) in places.iter_mut().zip(counts) {
+            *place = sum;
+            sum += count;
+        }
+        self.low.resize(MAX_BYTES, 0);
+        let mut begins = Vec::with_capacity(16);
+        for rows in last.chunks(1 << 16) {
+            begins.push(places);
+            for (low, &byte) in rows.iter().enumerate() {
+                let place = &mut places[byte as usize];
+                self.low[*place as usize] = low as u16;
+                *place += 1;
+            }
+        }
+        begins.push(places);
+        self.stretch(&begins);
+    }
+
+    /// Notes the stretches: `begins` says for each upper part where it begins within each byte, and at last where the byte ends.
+    fn stretch(&mut self, begins: &[[u32; 256]]) {
+        self.kinds.clear();
+        self.kinds.resize((MAX_BYTES >> ROW) + 1, 0);
+        self.stretches.clear();
+        for byte in 0..256 {
+            for (upper, pair) in begins.windows(2).enumerate() {
+                let (begin, end) = (pair[0][byte], pair[1][byte]);
+                if begin == end {
+                    continue;
+                }
+                let kind = (upper as u16) << 8 | byte as u16;
+                let (mut row, end_row) = ((begin >> ROW) as usize, ((end - 1) >> ROW) as usize);
+                if begin & ((1 << ROW) - 1) != 0 {
+                    if self.kinds[row] & MIXED == 0 {
+                        self.kinds[row] = MIXED | (self.stretches.len() - 1) as u16;
+                    }
+                    row += 1;
+                }
+                if row <= end_row {
+                    self.kinds[row..=end_row].fill(kind);
+                }
+                self.stretches.push((begin, kind));
+            }
+        }
+        self.stretches.push((u32::MAX, 0));
+    }
+
+    /// The first byte of a rotation, and the rotation that begins one byte later.
+    #[inline(always)]
+    fn next(&self, at: usize) -> (u8, usize) {
+        let (low, mut kind) = (self.low[at], self.kinds[at >> ROW]);
+        if kind & MIXED != 0 {
+            let mut stretch = usize::from(kind ^ MIXED);
+            while self.stretches[stretch + 1].0 as usize <= at {
+                stretch += 1;
+            }
+            kind = self.stretches[stretch].1;
+        }
+        (kind as u8, usize::from(kind >> 8) << 16 | usize::from(low))
     }
 }
 
