@@ -1,6 +1,6 @@
 # diptych for people: each target takes the program's flags as variables, such as `make train MODEL=ViT-B-32 EPOCHS=32`.
 # Everything is .PHONY: some targets are folders too, and the program itself knows what is done.
-.PHONY: help setup build demo wordlist crawl curate shards train eval report sql status verify test lint \
+.PHONY: help setup build demo wordlist crawl curate shards train eval report sql status verify test lint fuzz \
   interop interop-words interop-shards interop-models interop-transform models-python golden bench-wat bench-loader bench-models real-run
 
 CACHE := $(or $(DIPTYCH_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/diptych)
@@ -77,6 +77,10 @@ test: setup ## Run all tests
 lint: setup ## Check formatting and clippy's warnings
 	@cargo fmt --all --check
 	@cargo clippy --release --workspace --all-targets -- -D warnings
+
+fuzz: setup ## Feed damaged input to all readers of foreign bytes (SECONDS=10 for each, TARGETS='dump-bz2 ...', SEED=1); failing inputs stay in fuzz-out/
+	@cargo build --release --bin diptych --bin fuzz -p diptych -p fuzz
+	@ulimit -v 8000000; $(CARGO_TARGET_DIR)/release/fuzz $(call flag,seconds,SECONDS) $(call flag,seed,SEED) $(TARGETS)
 
 # Compares with Python peers on real data, in virtual environments outside the tree.
 DATA_ASKED = [ -n '$(DATA)' ] || { echo "make $@ DATA=folder with $(1)" >&2; exit 2; }
