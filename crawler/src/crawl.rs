@@ -75,7 +75,7 @@ pub async fn crawl(
             let places = Arc::new(Places::new(&options)?);
             let mut lanes = open_sources(&options, &places, ledger.as_ref(), matcher.as_deref())?;
             let replays = replay::open(&options, ledger.as_ref())?;
-            lanes.extend(replays.into_iter().map(|replay| Lane { id: replay.id, site: None, plans: replay.plans, pages: 0 }));
+            lanes.extend(replays.into_iter().map(|replay| Lane { id: replay.id, kind: Kind::Finite, plans: replay.plans, pages: 0 }));
             let committed: FxHashSet<u64> = ledger.committed_segments().map_err(Error::ledger("list segments"))?.into_iter().collect();
             let open_plans = lanes.iter().flat_map(|lane| &lane.plans).map(|job| job.id).collect();
             sweep(&layout, &committed, &open_plans)?;

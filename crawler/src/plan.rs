@@ -103,7 +103,7 @@ fn take(engine: &Arc<Engine>, captured: Captured, source: &str, found: &mut Vec<
     let Captured { page, url, found_ms } = captured;
     let refusal = page.directives.refusal;
     tally.pages += 1;
-    tally.count(if refusal.is_some() { "page:opted_out" } else { "page:read" });
+    tally.count(if refusal.is_some() { "page:opted_out" } else { "page:ok" });
     if page.uncaptioned > 0 {
         *tally.outcomes.entry("image:no-caption".to_string()).or_default() += page.uncaptioned;
     }

@@ -12,7 +12,7 @@ use crate::page::{Found, Place};
 use crate::segment::SegmentWriter;
 use crate::summary::{REPEATED, Tally};
 use crate::{CrawlOptions, Error, Matcher, commons, openverse};
-use shards::{Candidate, Commit, Job, JobKind, NewJob, PageLink, canonical_url};
+use shards::{Candidate, Commit, Job, JobKind, NewJob, PageLink, canonical_url, outcome};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -162,7 +162,7 @@ async fn ask_all(engine: &Arc<Engine>, requests: Vec<PageLink>, service: Service
         match parse(&link) {
             Some((url, query, busy)) if engine.wants_more(query) => ask(engine, &mut harvest, &url, query, busy, service, search).await,
             Some(_) => harvest.tally.count("page:query-full"),
-            None => harvest.tally.count("page:address"),
+            None => harvest.tally.count("page:unsafe_address"),
         }
     }
     harvest.rest.extend(requests.map(|link| (link.url, link.depth)));
@@ -175,16 +175,18 @@ async fn ask(engine: &Arc<Engine>, harvest: &mut Harvest, url: &Url, query: u32,
     harvest.tally.learn(reply.traffic);
     let answer = match reply.result {
         Ok(body) => search.read(url, &body.bytes),
-        Err(Refusal::Http(why)) if why.starts_with("429") || why.starts_with("503") => Answer::Busy,
+        Err(Refusal::Because(outcome::HTTP_429, _)) => Answer::Busy,
+        Err(Refusal::Because(outcome::HTTP_5XX, why)) if why.starts_with("503") => Answer::Busy,
         Err(refusal) => {
-            tracing::warn!(%url, outcome = refusal.outcome(), detail = refusal.clone().detail(), "a search failed");
-            harvest.tally.count(format!("page:{}", refusal.outcome()));
+            let (outcome, detail) = refusal.decision();
+            tracing::warn!(%url, outcome, detail, "a search failed");
+            harvest.tally.count(format!("page:{outcome}"));
             return;
         }
     };
     match answer {
         Answer::Results { images, next } => {
-            harvest.tally.count("page:fetched");
+            harvest.tally.count("page:ok");
             let source = format!("{}:{}", service.name(), engine.query_text(query));
             for (found, page_url) in images.into_iter().take(MAX_RESULTS) {
                 take(engine, harvest, found, &page_url, &source);

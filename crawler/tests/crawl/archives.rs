@@ -84,7 +84,7 @@ async fn archives_are_matched_first_and_fetched_after() {
         // 40 pages less the cut one, 5 images each.
         assert_eq!(summary.candidates, 195, "{kind}");
         let seen = ledger.outcomes();
-        assert_eq!((seen["page:read"], seen["page:opted_out"], seen["record:damaged"]), (38, 1, 1), "{kind}: {seen:?}");
+        assert_eq!((seen["page:ok"], seen["page:opted_out"], seen["record:damaged"]), (38, 1, 1), "{kind}: {seen:?}");
         assert_eq!(ledger.counts(), BTreeMap::from([(0, 66), (1, 65)]), "{kind}");
         let rule = Words { words: vec!["cat", "dog"], cap: 30 };
         for row in candidates(&corpus).values() {
