@@ -15,6 +15,8 @@ if ! "$python" -c 'import open_clip_train, pyarrow, torch' 2>/dev/null; then
 fi
 [ -d wds-0.2/webdataset ] || "$python" -m pip install -q --no-deps --target wds-0.2 webdataset==0.2.111 braceexpand >&2
 [ -d wds-1.0/webdataset ] || "$python" -m pip install -q --no-deps --target wds-1.0 webdataset==1.0.2 braceexpand >&2
+# What open_clip's trainer needs beside open_clip itself, without anything that is there already.
+[ -d train/pandas ] || "$python" -m pip install -q --no-deps --target train pandas python-dateutil six pytz tzdata >&2
 if [ ! -d energon/megatron ]; then
     "$python" -m pip install -q --no-deps --target energon megatron-energon >&2 || echo "Megatron-Energon cannot be had" >&2
     "$python" -m pip install -q --target energon-deps click filetype mfusepy multi-storage-client rapidyaml s3fs braceexpand tqdm pyyaml >&2 || true
