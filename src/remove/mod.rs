@@ -107,11 +107,12 @@ fn known(places: &[&PathBuf]) -> Result<Removed, Failure> {
     Ok(removed)
 }
 
-/// Commits what is asked for in every folder that lacks some of it.
+/// Commits what is asked for in every folder that lacks some of it. Which manifests held it, each folder knows for itself.
 fn record(places: &[&PathBuf], removed: &Removed) -> Result<(), Failure> {
+    let rows: Vec<Removal> = removed.rows().iter().filter(|row| row.by != "held").cloned().collect();
     for place in places {
         let mut there = Removed::clone(&*Removed::read(place)?);
-        if there.extend(removed.rows()) {
+        if there.extend(&rows) {
             there.write(place)?;
         }
     }

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs the programs that read shards into FOLDER, once: webdataset 0.2 and 1.0, each on a path of its own; Megatron-Energon and
+# Installs the programs that read shards into FOLDER, once: webdataset 0.2, 1.0 and the newest that open_clip allows, each on a path of its
+# own (open_clip 3.3 with webdataset 1.0 fails on any shards); Megatron-Energon and
 # img2dataset if they can be had. Prints the Python that runs the comparison: PYTHON itself when it has torch and open_clip's trainer, else
 # one of a virtual environment in FOLDER into which they are installed (torch is large).
 #
@@ -14,7 +15,10 @@ if ! "$python" -c 'import open_clip_train, pyarrow, torch' 2>/dev/null; then
     "$python" -c 'import open_clip_train, pyarrow, torch' 2>/dev/null || "$python" -m pip install -q open_clip_torch pyarrow setuptools >&2
 fi
 [ -d wds-0.2/webdataset ] || "$python" -m pip install -q --no-deps --target wds-0.2 webdataset==0.2.111 braceexpand >&2
+[ -d wds-open-clip/webdataset ] || "$python" -m pip install -q --no-deps --target wds-open-clip webdataset==0.2.86 braceexpand >&2
 [ -d wds-1.0/webdataset ] || "$python" -m pip install -q --no-deps --target wds-1.0 webdataset==1.0.2 braceexpand >&2
+# What open_clip's trainer needs beside open_clip itself, without anything that is there already.
+[ -d train/pandas ] || "$python" -m pip install -q --no-deps --target train pandas python-dateutil six pytz tzdata >&2
 if [ ! -d energon/megatron ]; then
     "$python" -m pip install -q --no-deps --target energon megatron-energon >&2 || echo "Megatron-Energon cannot be had" >&2
     "$python" -m pip install -q --target energon-deps click filetype mfusepy multi-storage-client rapidyaml s3fs braceexpand tqdm pyyaml >&2 || true

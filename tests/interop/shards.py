@@ -122,7 +122,7 @@ def open_clip(when):
         "python", "-m", "open_clip_train.main", "--train-data", str(WORK / "shards" / "{00000..00003}.tar"), "--dataset-type", "webdataset",
         "--model", "ViT-S-32-alt", "--force-image-size", "64", "--batch-size", "8", "--epochs", "1", "--workers", "1", "--warmup", "1",
         "--precision", "fp32", "--device", "cpu", "--logs", "logs", "--log-every-n-steps", "1", "--name", when.replace(" ", "-"),
-        path=[PEERS / "wds-1.0"],
+        path=[PEERS / "wds-open-clip", PEERS / "train"],
     )
     said = done.stdout + done.stderr
     losses = [float(line.split("Loss:")[1].split()[0]) for line in said.splitlines() if "Train Epoch" in line and "Loss:" in line]
