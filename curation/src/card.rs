@@ -205,7 +205,7 @@ mod tests {
     #[test]
     fn days_of_times() {
         let expected = [(0, "1970-01-01"), (951_782_400_000, "2000-02-29"), (1_795_478_400_000, "2026-11-24"), (-1, "1969-12-31")];
-        expected.map(|(time, text)| assert_eq!(day(time), text));
+        expected.into_iter().for_each(|(time, text)| assert_eq!(day(time), text));
     }
 
     #[test]
