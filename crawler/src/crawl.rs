@@ -168,7 +168,9 @@ async fn plan_all(engine: &Arc<Engine>, lanes: &mut [Lane], summary: &mut CrawlS
             && let Some(job) = jobs.pop_front()
         {
             let engine = engine.clone();
-            tasks.spawn(async move { engine.blocking(move |engine| if is_replay(&job) { replay::run(engine, &job) } else { plan::run(engine, &job) }).await });
+            tasks.spawn(async move {
+                engine.blocking(move |engine| if is_replay(&job) { replay::run(engine, &job) } else { plan::run(engine, &job) }).await
+            });
         }
         match tasks.join_next().await {
             Some(tally) => summary.add(tally??),

@@ -41,8 +41,24 @@ pub const DUPLICATE_URL: &str = "duplicate_url";
 
 /// All of them, the good one first.
 pub const ALL: [&str; 18] = [
-    OK, UNMATCHED, FULL, DNS, CONNECT, TLS, TIMEOUT, HTTP_4XX, HTTP_429, HTTP_5XX, TOO_BIG, NOT_IMAGE, DECODE, TOO_SMALL, OPTED_OUT, ROBOTS,
-    UNSAFE_ADDRESS, DUPLICATE_URL,
+    OK,
+    UNMATCHED,
+    FULL,
+    DNS,
+    CONNECT,
+    TLS,
+    TIMEOUT,
+    HTTP_4XX,
+    HTTP_429,
+    HTTP_5XX,
+    TOO_BIG,
+    NOT_IMAGE,
+    DECODE,
+    TOO_SMALL,
+    OPTED_OUT,
+    ROBOTS,
+    UNSAFE_ADDRESS,
+    DUPLICATE_URL,
 ];
 
 /// Failures of fetching, which another day may heal: what `crawl --retry` is for.

@@ -62,7 +62,11 @@ pub(crate) fn corpus() -> Corpus {
     write(path, "pool/00009.parquet", fetched[..1].to_vec());
     write(path, "candidates/00001.parquet", seen);
     let cut = Query { cut: "limit".into(), count: 90, ..query(u32::MAX, "yellow", "word") };
-    write(path, "queries.parquet", vec![query(0, "red circle", "word"), query(1, "a blue, square", "added"), query(2, "zebra", "word"), cut]);
+    write(
+        path,
+        "queries.parquet",
+        vec![query(0, "red circle", "word"), query(1, "a blue, square", "added"), query(2, "zebra", "word"), cut],
+    );
     write(path, "selection/first/manifest.parquet", vec![sample(&fetched[0], 2, "val"), sample(&fetched[2], 1, "train")]);
     let reason =
         |row: &PoolRow, reason: &str, value: String| Reason { pair_id: row.pair_id, kept: reason == "kept", reason: reason.into(), value };
@@ -98,9 +102,7 @@ fn catalogue(corpus: &Path) {
         pages: vec![PageLink { url: "http://a.example/next".into(), depth: 1 }, PageLink { url: "http://a.example/more".into(), depth: 1 }],
         jobs: vec![NewJob { kind: JobKind::Fetch, payload: "{}".into() }],
         hosts: vec![host("a.example", 5000), host("b.example", 7000)],
-        outcomes: [("ok", 3), ("http_4xx", 1), ("full", 1), ("unmatched", 1), ("page:ok", 1)]
-            .map(|(name, n)| (name.into(), n))
-            .to_vec(),
+        outcomes: [("ok", 3), ("http_4xx", 1), ("full", 1), ("unmatched", 1), ("page:ok", 1)].map(|(name, n)| (name.into(), n)).to_vec(),
         taken_up: None,
         source_state: Some("walking".into()),
     };

@@ -3,6 +3,7 @@
 mod bad_input;
 mod demo;
 mod faults;
+mod kills;
 mod line;
 mod report;
 mod run;
