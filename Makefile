@@ -1,6 +1,7 @@
 # diptych for people: each target takes the program's flags as variables, such as `make train MODEL=ViT-B-32 EPOCHS=32`.
 # Everything is .PHONY: some targets are folders too, and the program itself knows what is done.
-.PHONY: help setup build demo wordlist crawl curate shards train eval report sql status verify test lint interop bench real-run
+.PHONY: help setup build demo wordlist crawl curate shards train eval report sql status verify test lint fuzz \
+  interop interop-words interop-shards interop-models interop-transform models-python golden bench bench-wat bench-loader bench-models real-run
 
 CACHE := $(or $(DIPTYCH_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/diptych)
 export LIBTORCH ?= $(CACHE)/libtorch-2.11.0/link
@@ -77,11 +78,60 @@ lint: setup ## Check formatting and clippy's warnings
 	@cargo fmt --all --check
 	@cargo clippy --release --workspace --all-targets -- -D warnings
 
-interop: build ## Compare with Python peers on real data, in a virtual environment outside the tree (DATA=folder with enwiki-excerpt.xml.bz2)
-	@[ -n '$(DATA)' ] || { echo "make interop DATA=folder with enwiki-excerpt.xml.bz2" >&2; exit 2; }
+fuzz: setup ## Feed damaged input to all readers of foreign bytes (SECONDS=10 for each, TARGETS='dump-bz2 ...', SEED=1); failing inputs stay in fuzz-out/
+	@cargo build --release --bin diptych --bin fuzz -p diptych -p fuzz
+	@ulimit -v 8000000; $(CARGO_TARGET_DIR)/release/fuzz $(call flag,seconds,SECONDS) $(call flag,seed,SEED) $(TARGETS)
+
+# Compares with Python peers on real data, in virtual environments outside the tree.
+DATA_ASKED = [ -n '$(DATA)' ] || { echo "make $@ DATA=folder with $(1)" >&2; exit 2; }
+EXAMPLES := $(CARGO_TARGET_DIR)/release/examples
+# open_clip and transformers beside the PyTorch whose libtorch is linked; PYTHON3 names an interpreter that has them already.
+PYTHON3 ?= $(CACHE)/interop-models/bin/python
+WORK = work=$$(mktemp -d) && trap "rm -rf $$work" EXIT
+
+interop: interop-words interop-shards interop-models interop-transform ## All comparisons with Python peers (DATA=folder with enwiki-excerpt.xml.bz2, pages.tar.xz, photos.tar)
+
+interop-words: build ## The query list beside wikiextractor, images of pages beside lexbor (DATA=folder)
+	@$(call DATA_ASKED,enwiki-excerpt.xml.bz2 and pages.tar.xz)
 	@[ -x '$(CACHE)/interop/bin/wikiextractor' ] || { python3 -m venv '$(CACHE)/interop' && '$(CACHE)/interop/bin/pip' install -q wikiextractor==3.1.0; }
-	@work=$$(mktemp -d) && trap "rm -rf $$work" EXIT && \
-	  '$(CACHE)/interop/bin/python' tests/interop/wordlist.py '$(DIPTYCH)' '$(abspath $(DATA))/enwiki-excerpt.xml.bz2' "$$work"
+	@'$(CACHE)/interop/bin/python' -c 'import ada_url, selectolax' 2>/dev/null || '$(CACHE)/interop/bin/pip' install -q selectolax==0.4.6 ada-url==4.0.0
+	@$(WORK) && '$(CACHE)/interop/bin/python' tests/interop/wordlist.py '$(DIPTYCH)' '$(abspath $(DATA))/enwiki-excerpt.xml.bz2' "$$work" && \
+	  '$(CACHE)/interop/bin/python' tests/interop/pages.py '$(DIPTYCH)' '$(abspath $(DATA))/pages.tar.xz' "$$work"
+
+interop-shards: build ## Shards read with tar, webdataset 0.2 and 1.0, open_clip's trainer, Megatron-Energon; import from img2dataset (PYTHON=python3, one with torch saves its download)
+	@$(WORK) && python=$$(tests/interop/peers.sh '$(CACHE)/interop-shards' '$(or $(PYTHON),python3)') && \
+	  "$$python" tests/interop/shards.py '$(DIPTYCH)' "$$work" '$(CACHE)/interop-shards'
+
+interop-models: models-python ## Models, weights and tokenizer beside open_clip and transformers (PARTS='counts tokens weights trained ViT-B-32 ...'; 16 GB of memory for all)
+	@$(WORK) && '$(PYTHON3)' tests/interop/models.py '$(CURDIR)' '$(DIPTYCH)' '$(EXAMPLES)/forward' "$$work" $(PARTS)
+
+interop-transform: models-python ## The evaluation transform beside torchvision's (DATA=folder with photos.tar)
+	@$(call DATA_ASKED,photos.tar)
+	@cargo build --release -p diptych -p training --example loader
+	@$(WORK) && '$(PYTHON3)' tests/interop/transform.py '$(EXAMPLES)/loader' '$(abspath $(DATA))/photos.tar' "$$work"
+
+models-python: build
+	@[ -x '$(PYTHON3)' ] || { python3 -m venv '$(CACHE)/interop-models' && \
+	  '$(CACHE)/interop-models/bin/pip' install -q torch==2.11.0 open_clip_torch==3.3.0 'transformers>=5,<6'; }
+	@cargo build --release -p diptych -p training --bin diptych --example forward --example pace --example tokens
+
+golden: models-python ## Write training/golden anew: open_clip's figures that the tests compare with
+	@'$(PYTHON3)' tests/interop/golden.py '$(CURDIR)'
+
+bench-wat: build ## Pairs of a WAT file against fastwarc and orjson (DATA=folder with pages.tar.xz)
+	@$(call DATA_ASKED,pages.tar.xz)
+	@[ -x '$(CACHE)/bench/bin/python' ] || python3 -m venv '$(CACHE)/bench'
+	@'$(CACHE)/bench/bin/python' -c 'import fastwarc, orjson, selectolax' 2>/dev/null || '$(CACHE)/bench/bin/pip' install -q fastwarc==0.15.2 orjson==3.13.0 selectolax==0.4.6
+	@$(WORK) && tar -xJf '$(DATA)/pages.tar.xz' -C "$$work" && \
+	  '$(CACHE)/bench/bin/python' benches/wat-file.py "$$work" "$$work/pages.warc.wat.gz" && \
+	  '$(CACHE)/bench/bin/python' benches/wat.py '$(DIPTYCH)' "$$work/pages.warc.wat.gz"
+
+bench-loader: build ## The loader beside webdataset and open_clip (DATA=folder with photos.tar PYTHON=interpreter that has both; needs nginx)
+	@cargo build --release -p diptych -p training --example loader
+	@benches/loader.sh '$(DATA)' '$(DIPTYCH)' '$(EXAMPLES)/loader' '$(PYTHON)' $(OUT)
+
+bench-models: models-python ## Pace of the nine models and of the tokenizer beside open_clip's, in one run (PARTS='ViT-B-32 RN50')
+	@'$(PYTHON3)' benches/models.py '$(EXAMPLES)/pace' '$(EXAMPLES)/tokens' $(PARTS)
 
 # The Python peers live in a virtual environment outside the tree; setuptools below 80 has the pkg_resources that img2dataset asks for.
 BENCH := $(CACHE)/bench

@@ -24,23 +24,33 @@ pub enum Command {
     Wordlist(Wordlist),
     /// Collect image-text pairs that match the query list, at most so many per query
     Crawl(Crawl),
+    /// List the pairs of URL lists, WARC and WAT files as JSON lines, without a corpus
+    Pairs(Pairs),
     /// Select from the pool: filters, duplicates, balance; writes a manifest and a reason for every pair
     Curate(Curate),
     /// Write a manifest's samples as shuffled WebDataset shards
     Shard(Shard),
-    /// Turn another dataset into a manifest (folder:DIR with class folders, tar:PATH with WebDataset tars)
+    /// Turn another dataset into a manifest, or a download of img2dataset into the pool of a corpus
     Import(Import),
     /// Train a CLIP model on manifests
     Train(Train),
     /// Evaluate a trained model
     #[command(subcommand)]
     Eval(Eval),
+    /// Say what models there are or what a file of weights holds; convert weights for other libraries
+    #[command(subcommand)]
+    Model(Model),
+    /// Learn a tokenizer from captions, or see the ids of texts
+    #[command(subcommand)]
+    Tokenizer(Tokenizer),
     /// Ask questions of a corpus and its runs in SQL, read-only
     Sql(Sql),
     /// Say for each stage what is done, what is left, how fast it goes and what failed, and which device would train
     Status(Status),
     /// Check corpora, shards and runs for damage: hashes, archives, tables, and whether they agree; exit status 1 when there is any
     Verify(Verify),
+    /// Take pictures and pairs down by address, host, hash or pair, in every archive and table, and list the runs that trained on them
+    Remove(Remove),
     /// Write one self-contained page about a corpus, a run, or both
     Report(Report),
     /// Run every stage on a small web that the program generates and serves on loopback; ends in a report
@@ -118,7 +128,9 @@ pub struct Crawl {
     /// Query list; kept in the corpus, so later calls may leave it out. Without a list every captioned pair is taken
     #[arg(long, value_name = "FILE")]
     pub queries: Option<PathBuf>,
-    /// web:URL follows links from a seed; urls:FILE reads a list (Parquet, CSV, TSV, JSON lines) with URL and caption columns
+    /// web:URL follows links from a seed; urls:FILE reads a list (Parquet, CSV, TSV, JSON, text, also packed), a folder or pattern of them;
+    /// warc:WHERE and wat:WHERE read archives: a file, folder, pattern, https:// or s3:// address, list of paths, or CC-MAIN-YYYY-WW;
+    /// openverse: and commons: search for each query, those with the fewest pairs first
     #[arg(long, required_unless_present_any = ["retry", "per_query"], value_name = "KIND:WHERE")]
     pub source: Vec<String>,
     /// Decide anew, and fetch, the pairs that ended so, such as timeout,http_5xx; with this no --source is needed
@@ -161,6 +173,12 @@ pub struct Crawl {
     /// Times that a request is made again after a network error, 429 or 5xx
     #[arg(long, default_value_t = 2, value_name = "N")]
     pub retries: u32,
+    /// Follow links to pages that match HOST or HOST/PATH (* is anything) of whatever host, instead of the seed's site; may be given several times
+    #[arg(long, value_name = "PATTERN")]
+    pub include: Vec<String>,
+    /// Do not follow links to pages that match; may be given several times
+    #[arg(long, value_name = "PATTERN")]
+    pub exclude: Vec<String>,
     /// Stop in good order after this many seconds; the same command goes on later
     #[arg(long, value_name = "SECONDS")]
     pub max_time: Option<f64>,
@@ -191,9 +209,29 @@ pub struct Crawl {
     /// Candidates of one job, and so the most samples of one pool tar, at most 10000
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     pub number_sample_per_shard: usize,
-    /// Stop each source after this many pages (web) or rows (lists)
+    /// Stop each source after this many pages (web), rows (lists) or files (archives)
     #[arg(long, value_name = "N")]
     pub limit: Option<u64>,
+}
+
+/// Flags of `pairs`.
+#[derive(Args, Debug)]
+pub struct Pairs {
+    /// urls:, warc: or wat: source, as `crawl` takes it; may be given several times
+    #[arg(long, required = true, value_name = "KIND:WHERE")]
+    pub source: Vec<String>,
+    /// Stop each source after this many rows (lists) or files (archives)
+    #[arg(long, value_name = "N")]
+    pub limit: Option<u64>,
+    /// Side to which images would be reduced, in pixels: of an image in several sizes the one with 4 times as many is listed
+    #[arg(long, default_value_t = 256, value_name = "PIXELS")]
+    pub image_size: u32,
+    /// Mail address or web page of who asks; required for archives on public servers
+    #[arg(long, value_name = "ADDRESS")]
+    pub contact: Option<String>,
+    /// Allow archives at loopback and private addresses
+    #[arg(long)]
+    pub allow_private: bool,
 }
 
 /// Flags of `curate`.
@@ -219,10 +257,10 @@ pub struct Curate {
 /// Flags of `shard`.
 #[derive(Args, Debug)]
 pub struct Shard {
-    /// Manifest to read
+    /// Manifest to read; a path, or an address (s3://, gs://, https://) with keys from the environment
     #[arg(long, value_name = "FILE")]
     pub manifest: PathBuf,
-    /// Folder for the shards; appears when they are whole
+    /// Folder for the shards; appears when they are whole. At an address (s3://, gs://) the manifest comes last
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
     /// Share of groups of duplicates to hold out as split `val`, 0 to 1
@@ -234,17 +272,30 @@ pub struct Shard {
     /// Samples per shard
     #[arg(long, default_value_t = 10_000, value_name = "N")]
     pub shard_samples: usize,
+    /// Bytes of pictures per shard at most
+    #[arg(long, default_value_t = 1 << 30, value_name = "N")]
+    pub shard_bytes: u64,
 }
 
 /// Flags of `import`.
 #[derive(Args, Debug)]
 pub struct Import {
-    /// folder:DIR or tar:PATH
+    /// folder:DIR (class folders), tar:PATH (WebDataset, CLIP_benchmark's too; addresses and {00000..00041} ranges), img2dataset:DIR,
+    /// datacomp:DIR, cifar:DIR (binary version), mnist:DIR (IDX files)
     #[arg(value_name = "KIND:WHERE")]
     pub from: String,
     /// Folder for the manifest
-    #[arg(long, value_name = "DIR")]
-    pub out: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "corpus")]
+    pub out: Option<PathBuf>,
+    /// Corpus to whose pool img2dataset: or datacomp: adds, made when it is not there: to be curated like a crawl
+    #[arg(long, value_name = "DIR", conflicts_with = "out")]
+    pub corpus: Option<PathBuf>,
+    /// With --corpus, the query list; pairs that match none are left out. Kept in the corpus, so later calls may leave it out
+    #[arg(long, value_name = "FILE", requires = "corpus")]
+    pub queries: Option<PathBuf>,
+    /// With datacomp:, a NumPy file of the uids to take, as its subsets are published
+    #[arg(long, value_name = "FILE")]
+    pub subset: Option<PathBuf>,
     /// Split of all samples: train, val or test [default: by folder names, else test]
     #[arg(long, value_name = "NAME")]
     pub split: Option<String>,
@@ -253,15 +304,18 @@ pub struct Import {
 /// Flags of `train`.
 #[derive(Args, Debug)]
 pub struct Train {
-    /// Manifest whose split `train` is used; may be given several times
-    #[arg(long, required = true, value_name = "FILE")]
-    pub manifest: Vec<PathBuf>,
+    /// Manifest whose split `train` is used; may be given several times. A weight says how often its samples come in an epoch
+    #[arg(long, required = true, value_name = "FILE[:WEIGHT]")]
+    pub manifest: Vec<training::Source>,
     /// Model by name, or a JSON file of its shape [default: ViT-B-32 on a GPU, small-resnet on a CPU]
     #[arg(long, value_name = "NAME")]
     pub model: Option<String>,
     /// Side of the images that the model sees, in pixels [default: the model's]
     #[arg(long, value_name = "PIXELS")]
     pub image_size: Option<i64>,
+    /// Merges file of `tokenizer train`; the model's vocabulary becomes as large as its [default: CLIP's]
+    #[arg(long, value_name = "FILE")]
+    pub tokenizer: Option<PathBuf>,
     /// Folder of the run
     #[arg(long, default_value = "runs/first", value_name = "DIR")]
     pub out: PathBuf,
@@ -342,6 +396,95 @@ pub struct ZeroShot {
     pub out: Option<PathBuf>,
 }
 
+/// What is done with models.
+#[derive(Subcommand, Debug)]
+pub enum Model {
+    /// Print size, shape and number of parameters of models, one line of JSON each
+    Show(ModelShow),
+    /// Write a model as diptych, open_clip or Hugging Face's transformers read it
+    Convert(ModelConvert),
+}
+
+/// Flags of `model show`.
+#[derive(Args, Debug)]
+pub struct ModelShow {
+    /// Names of models, files of weights (.safetensors, .pt, .bin), folders with one, or runs [default: all models that come with the program]
+    #[arg(value_name = "NAME|PATH")]
+    pub models: Vec<String>,
+}
+
+/// The activation of a transformer's perceptrons.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Activation {
+    /// x * sigmoid(1.702 x), as in all of OpenAI's weights
+    QuickGelu,
+    /// the exact GELU
+    Gelu,
+}
+
+/// Flags of `model convert`.
+#[derive(Args, Debug)]
+pub struct ModelConvert {
+    /// File of weights of diptych, OpenAI, open_clip or Hugging Face (.safetensors, .pt, .bin), folder with one, or run
+    #[arg(value_name = "PATH")]
+    pub weights: PathBuf,
+    /// Whose names and description: diptych (the names are OpenAI's), open-clip, hugging-face
+    #[arg(long, value_name = "LIBRARY")]
+    pub to: training::Layout,
+    /// Folder for the model; must not be there
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// Type of the numbers written, fp32, bf16 or fp16
+    #[arg(long, default_value = "fp32", value_name = "KIND")]
+    pub precision: training::Precision,
+    /// Side of the pictures in pixels for which tables of positions are resized [default: the model's]
+    #[arg(long, value_name = "PIXELS")]
+    pub image_size: Option<i64>,
+    /// Activation, which a file without a description cannot say [default: as described, else quick-gelu]
+    #[arg(long, value_enum, value_name = "KIND")]
+    pub activation: Option<Activation>,
+}
+
+/// What is done with tokenizers.
+#[derive(Subcommand, Debug)]
+pub enum Tokenizer {
+    /// Learn byte-pair merges from the captions of manifests
+    Train(TokenizerTrain),
+    /// Print the ids of lines of text, one JSON array a line
+    Encode(TokenizerEncode),
+}
+
+/// Flags of `tokenizer train`.
+#[derive(Args, Debug)]
+pub struct TokenizerTrain {
+    /// Manifest whose captions of split `train` are learned from; may be given several times
+    #[arg(long, required = true, value_name = "FILE")]
+    pub manifest: Vec<PathBuf>,
+    /// Number of ids, 514 at least: 512 bytes, start, end, and one for each merge
+    #[arg(long, default_value_t = 49_408, value_name = "N")]
+    pub vocab_size: usize,
+    /// Where the merges go
+    #[arg(long, default_value = "merges.txt.gz", value_name = "FILE")]
+    pub out: PathBuf,
+}
+
+/// Flags of `tokenizer encode`.
+#[derive(Args, Debug)]
+pub struct TokenizerEncode {
+    /// Text with one caption a line [default: stdin]
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Merges file [default: CLIP's]
+    #[arg(long, value_name = "FILE")]
+    pub tokenizer: Option<PathBuf>,
+    /// Most ids of a text, start and end included
+    #[arg(long, default_value_t = 77, value_name = "N")]
+    pub context_length: usize,
+    /// Lines are JSON strings, which may hold line breaks
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// How `sql` prints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum TableFormat {
@@ -400,6 +543,32 @@ pub struct Status {
     pub runs: PathBuf,
 }
 
+/// Flags of `remove`.
+#[derive(Args, Debug)]
+pub struct Remove {
+    /// Address of an image or of a page; may be given several times, as the next three
+    #[arg(long, value_name = "URL")]
+    pub url: Vec<String>,
+    /// Host of images or pages: example.org with any port, example.org:8080, or *.example.org with all names below
+    #[arg(long, value_name = "NAME")]
+    pub host: Vec<String>,
+    /// Image id (BLAKE3 of the file as received, 64 hex digits) or pixel hash (32)
+    #[arg(long, value_name = "HEX")]
+    pub hash: Vec<String>,
+    /// Pair id, 32 hex digits
+    #[arg(long, value_name = "ID")]
+    pub pair: Vec<String>,
+    /// Corpus folder
+    #[arg(long, default_value = "corpus", value_name = "DIR")]
+    pub corpus: PathBuf,
+    /// Folder with shards or imported data, or its address; may be given several times [default: corpus-shards if it is there]
+    #[arg(long, value_name = "DIR")]
+    pub shards: Vec<PathBuf>,
+    /// Folder with runs, for the list of those that trained on it
+    #[arg(long, default_value = "runs", value_name = "DIR")]
+    pub runs: PathBuf,
+}
+
 /// Flags of `verify`.
 #[derive(Args, Debug)]
 pub struct Verify {
@@ -407,6 +576,10 @@ pub struct Verify {
     /// that are there]
     #[arg(value_name = "DIR")]
     pub folders: Vec<PathBuf>,
+    /// Rebuild what can be rebuilt from what is whole: shards from the manifest they were made from, a manifest, counts and sums from
+    /// archives, pool members from their rows; then check again and list what cannot
+    #[arg(long)]
+    pub repair: bool,
 }
 
 /// Flags of `report`.

@@ -32,6 +32,14 @@ impl crawler::Matcher for Queries {
     fn query_count(&self) -> usize {
         self.matcher.len()
     }
+
+    fn text(&self, query: u32) -> &str {
+        self.matcher.text(query)
+    }
+
+    fn wanted(&self) -> u64 {
+        self.cap.per_query
+    }
 }
 
 /// The catalogue, as the crawler asks it.
@@ -95,6 +103,7 @@ pub fn run(flags: &cli::Crawl) -> Result<(), Failure> {
     options.concurrency = flags.concurrency;
     options.max_depth = flags.max_depth;
     options.limit = flags.limit;
+    options.rules = Arc::new(crawler::Rules { include: patterns(&flags.include)?, exclude: patterns(&flags.exclude)? });
     options.timeout = std::time::Duration::try_from_secs_f64(flags.timeout)
         .map_err(|error| Failure::Usage(format!("--timeout {} is not a number of seconds: {error}", flags.timeout)))?;
     options.retries = flags.retries;
@@ -145,6 +154,10 @@ pub fn run(flags: &cli::Crawl) -> Result<(), Failure> {
     eprintln!("{summary}");
     println!("{}", flags.corpus.display());
     Ok(())
+}
+
+fn patterns(texts: &[String]) -> Result<Vec<crawler::Pattern>, Failure> {
+    texts.iter().map(|text| text.parse().map_err(failure)).collect()
 }
 
 /// Where the catalogue keeps the cap for which `full` pairs were decided.

@@ -20,7 +20,14 @@ pub fn run(flags: &cli::Curate) -> Result<(), Failure> {
     options.filters.check().map_err(|error| Failure::Usage(error.to_string()))?;
     let catalogue = flags.corpus.join("catalog.sqlite");
     if catalogue.exists() {
-        options.segments = Some(sql::Catalogue::open_read_only(&catalogue)?.committed_segments()?);
+        let catalogue = sql::Catalogue::open_read_only(&catalogue)?;
+        options.segments = Some(catalogue.committed_segments()?);
+        // Of a list its name: the way to it is this machine's affair.
+        let place = |source: &sql::Source| match source.kind.as_str() {
+            "web" => source.location.clone(),
+            _ => source.location.rsplit('/').next().unwrap_or_default().to_string(),
+        };
+        options.sources = catalogue.sources()?.iter().map(|source| format!("{}:{}", source.kind, place(source))).collect();
     }
     let progress = Progress::start("curate", Unit::Things("pairs"));
     let summary = curation::select(&options, &progress.meter)?;

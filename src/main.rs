@@ -8,17 +8,22 @@ mod curate;
 mod demo;
 mod eval;
 mod failure;
+mod import;
+mod model;
+mod pairs;
 mod progress;
+mod remove;
 mod report;
 mod shard;
 mod sql;
 mod status;
+mod tokenizer;
 mod train;
 mod verify;
 mod wordlist;
 
 use clap::Parser;
-use cli::{Cli, Command, Eval};
+use cli::{Cli, Command, Eval, Model, Tokenizer};
 use failure::Failure;
 use std::path::Path;
 use std::process::ExitCode;
@@ -42,14 +47,20 @@ fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Wordlist(flags) => wordlist::run(&flags),
         Command::Crawl(flags) => crawl::run(&flags),
+        Command::Pairs(flags) => pairs::run(&flags),
         Command::Curate(flags) => curate::run(&flags),
         Command::Shard(flags) => shard::run(&flags),
-        Command::Import(flags) => shard::import(&flags),
+        Command::Import(flags) => import::run(&flags),
         Command::Train(flags) => train::run(&flags),
         Command::Eval(Eval::ZeroShot(flags)) => eval::zero_shot(&flags),
+        Command::Model(Model::Show(flags)) => model::show(&flags),
+        Command::Model(Model::Convert(flags)) => model::convert(&flags),
+        Command::Tokenizer(Tokenizer::Train(flags)) => tokenizer::train(&flags),
+        Command::Tokenizer(Tokenizer::Encode(flags)) => tokenizer::encode(&flags),
         Command::Sql(flags) => sql::run(&flags),
         Command::Status(flags) => status::run(&flags),
         Command::Verify(flags) => verify::run(&flags),
+        Command::Remove(flags) => remove::run(&flags),
         Command::Report(flags) => report::run(&flags),
         Command::Demo(flags) => demo::run(&flags),
     }

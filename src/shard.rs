@@ -1,9 +1,9 @@
-//! `diptych shard` and `diptych import`: manifests with tars of their own.
+//! `diptych shard`: a manifest with tars of its own.
 
 use crate::cli;
 use crate::failure::Failure;
 use crate::progress::{Progress, Unit};
-use shards::{ImportOptions, ShuffleOptions};
+use shards::ShuffleOptions;
 
 /// Writes shuffled shards and says what went into them.
 ///
@@ -16,10 +16,14 @@ pub fn run(flags: &cli::Shard) -> Result<(), Failure> {
     if flags.shard_samples == 0 {
         return Err(Failure::Usage("--shard-samples 0 leaves no room for a sample".to_string()));
     }
+    if flags.shard_bytes == 0 {
+        return Err(Failure::Usage("--shard-bytes 0 leaves no room for a sample".to_string()));
+    }
     let mut options = ShuffleOptions::new(&flags.manifest, &flags.out);
     options.holdout = flags.holdout;
     options.seed = flags.seed;
     options.samples_per_shard = flags.shard_samples;
+    options.max_shard_bytes = flags.shard_bytes;
     let progress = Progress::start("shard", Unit::Things("samples"));
     let summary = shards::shuffle(&options, &progress.meter)?;
     drop(progress);
@@ -27,26 +31,6 @@ pub fn run(flags: &cli::Shard) -> Result<(), Failure> {
     if summary.damaged > 0 {
         eprintln!("left out {} damaged samples:", summary.damaged);
         summary.damaged_names.iter().for_each(|name| eprintln!("  {name}"));
-    }
-    println!("{}", flags.out.join("manifest.parquet").display());
-    Ok(())
-}
-
-/// Imports another dataset and says what was found.
-///
-/// # Errors
-/// Usage for an unknown kind; otherwise what reading or writing met.
-pub fn import(flags: &cli::Import) -> Result<(), Failure> {
-    if !["folder:", "tar:"].iter().any(|kind| flags.from.starts_with(kind)) {
-        return Err(Failure::Usage(format!("{:?} is neither folder:DIR nor tar:PATH", flags.from)));
-    }
-    let options = ImportOptions { split: flags.split.clone(), ..ImportOptions::default() };
-    let progress = Progress::start("import", Unit::Things("samples"));
-    let summary = shards::import(&flags.from, &flags.out, &options, &progress.meter)?;
-    drop(progress);
-    eprintln!("imported {} samples, {} classes", summary.samples, summary.classes);
-    for (reason, count) in &summary.left_out {
-        eprintln!("  left out {count}: {reason}");
     }
     println!("{}", flags.out.join("manifest.parquet").display());
     Ok(())

@@ -313,6 +313,10 @@ mod tests {
             grad_norm: 1.0,
             samples_per_second: 1.0,
             data_wait: 0.0,
+            wait_seconds: 0.0,
+            step_seconds: 0.0,
+            decode_seconds: 0.0,
+            read_seconds: 0.0,
             seconds: 600.0,
             damaged: 0,
         };

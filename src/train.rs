@@ -37,6 +37,9 @@ pub fn train(flags: &cli::Train) -> Result<TrainSummary, Failure> {
     if let Some(pixels) = flags.image_size {
         model = model.with_image_size(pixels).map_err(|error| Failure::Usage(error.to_string()))?;
     }
+    if let Some(merges) = &flags.tokenizer {
+        model.text.vocab_size = training::Tokenizer::read(merges)?.vocab_size() as i64;
+    }
     eprintln!("training {name} at {} pixels on {:?}: {}", model.vision.image_size(), chosen.device, chosen.why);
     if flags.model.is_none() && chosen.device == Device::Cpu {
         eprintln!("without a GPU the default is small-resnet, which a CPU can train; --model ViT-B-32 insists on the paper's");
@@ -50,6 +53,7 @@ pub fn train(flags: &cli::Train) -> Result<TrainSummary, Failure> {
     options.warmup = flags.warmup;
     options.weight_decay = flags.weight_decay;
     options.seed = flags.seed;
+    options.merges = flags.tokenizer.clone();
     options.augment = flags.augment;
     options.same_caption = flags.same_caption;
     options.resume = flags.resume;

@@ -2,12 +2,13 @@
 
 use crate::fetch::Fetcher;
 use crate::layout::Layout;
+use crate::place::Places;
 use crate::metrics::Metrics;
 use crate::seen::Seen;
 use crate::summary::Tally;
 use crate::traps::Traps;
 use crate::{CrawlOptions, Error, Ledger, Matcher};
-use shards::{Candidate, Meter, PairId};
+use shards::{Candidate, Meter, Removed, outcome};
 use std::fs::{File, TryLockError};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -15,6 +16,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 /// Time between two notes on the meter.
 const NOTE_EVERY: Duration = Duration::from_millis(500);
+/// How many times wider than the stored side an image need be at most: enough for a crop, and for sides of 1 to 4.
+pub(crate) const ENOUGH: u32 = 4;
 /// How long a dropped crawl of this process may take to let go of the corpus.
 const LOCK_WAIT: Duration = Duration::from_secs(5);
 
@@ -24,6 +27,8 @@ pub(crate) struct Engine {
     pub(crate) layout: Layout,
     pub(crate) ledger: Arc<dyn Ledger>,
     pub(crate) fetcher: Fetcher,
+    /// Where archives lie.
+    pub(crate) places: Arc<Places>,
     pub(crate) meter: Arc<Meter>,
     /// Where pages have no end.
     pub(crate) traps: Traps,
@@ -54,6 +59,7 @@ impl Engine {
         ledger: Arc<dyn Ledger>,
         matcher: Option<Arc<dyn Matcher>>,
         meter: Arc<Meter>,
+        places: Arc<Places>,
         seen: Seen,
         lock: File,
     ) -> Result<Self, Error> {
@@ -71,6 +77,7 @@ impl Engine {
             fetcher: Fetcher::new(&options)?,
             progress: Progress { pairs: AtomicU64::new(0), bytes: AtomicU64::new(0), last: Mutex::new((Instant::now(), 0)) },
             traps: Traps::default(),
+            places,
             metrics: Arc::default(),
             options,
             ledger,
@@ -82,41 +89,52 @@ impl Engine {
         })
     }
 
+    /// Pairs seen for a query so far.
+    pub(crate) fn pairs_of(&self, query: u32) -> u64 {
+        self.counters.get(query as usize).map_or(0, |counter| counter.load(Ordering::Relaxed))
+    }
+
+    /// Whether a query has fewer pairs than are wanted.
+    pub(crate) fn wants_more(&self, query: u32) -> bool {
+        self.matcher.as_ref().is_some_and(|matcher| (query as usize) < matcher.query_count() && self.pairs_of(query) < matcher.wanted())
+    }
+
+    /// The words of a query.
+    pub(crate) fn query_text(&self, query: u32) -> &str {
+        self.matcher.as_ref().map_or("", |matcher| matcher.text(query))
+    }
+
+    /// The width in pixels from which on a larger size of an image is of no use.
+    pub(crate) fn enough(&self) -> u32 {
+        ENOUGH * self.options.image_size
+    }
+
     /// Takes a pair for the calling job: matches it and counts it. `None` when it was seen before.
-    pub(crate) fn claim(&self, image_url: &str, page_url: &str, caption: String, field: &str, tally: &mut Tally) -> Option<Candidate> {
-        let pair_id = PairId::new(image_url, &caption);
-        if !self.seen.insert(&pair_id) {
+    pub(crate) fn claim(&self, mut candidate: Candidate, tally: &mut Tally) -> Option<Candidate> {
+        if !self.seen.insert(&candidate.pair_id) {
             return None;
         }
-        let query_ids = self.matcher.as_ref().map_or_else(Vec::new, |matcher| matcher.queries(&caption));
-        for query in &query_ids {
+        candidate.query_ids = self.matcher.as_ref().map_or_else(Vec::new, |matcher| matcher.queries(&candidate.caption));
+        for query in &candidate.query_ids {
             *tally.counters.entry(*query).or_default() += 1;
             if let Some(counter) = self.counters.get(*query as usize) {
                 counter.fetch_add(1, Ordering::Relaxed);
             }
         }
-        let unmatched = self.matcher.is_some() && query_ids.is_empty();
-        let mut candidate = Candidate {
-            pair_id,
-            image_url: image_url.to_string(),
-            page_url: page_url.to_string(),
-            caption,
-            field: field.to_string(),
-            query_ids,
-            outcome: String::new(),
-            detail: String::new(),
-            attempts: 0,
-            time_ms: 0,
-        };
-        if unmatched {
-            settle(&mut candidate, shards::outcome::UNMATCHED, "");
+        if self.matcher.is_some() && candidate.query_ids.is_empty() {
+            settle(&mut candidate, outcome::UNMATCHED, "");
         }
         Some(candidate)
     }
 
+    /// What was taken down from this corpus, by now: asked anew for every job and page.
+    pub(crate) fn removed(&self) -> Result<Arc<Removed>, Error> {
+        Ok(Removed::read(self.layout.corpus())?)
+    }
+
     /// Whether a pair is inside the cap by the counts so far.
     pub(crate) fn is_inside(&self, candidate: &Candidate) -> bool {
-        let seen = |query: u32| self.counters.get(query as usize).map_or(0, |counter| counter.load(Ordering::Relaxed));
+        let seen = |query: u32| self.pairs_of(query);
         self.matcher.as_ref().is_none_or(|matcher| matcher.inside(&candidate.pair_id, &candidate.query_ids, &seen))
     }
 
@@ -155,9 +173,14 @@ impl Engine {
 pub(crate) fn settle(candidate: &mut Candidate, outcome: &str, detail: &str) {
     candidate.outcome = outcome.to_string();
     candidate.detail = detail.to_string();
+    candidate.time_ms = now_ms();
+}
+
+/// Milliseconds since 1970 UTC.
+pub(crate) fn now_ms() -> i64 {
     // A clock before 1970 is no reason to stop.
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    candidate.time_ms = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
+    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// Makes the corpus ours: two crawls at once would take each other's files for leftovers.

@@ -26,6 +26,23 @@ pub enum Error {
         /// What is wrong.
         why: String,
     },
+    /// An archive cannot be read.
+    #[error("cannot read archive {place}: {why}")]
+    Archive {
+        /// Its path or address.
+        place: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// An archive is not where it should be.
+    #[error("there is no archive at {place}")]
+    Missing {
+        /// Its path or address.
+        place: String,
+    },
+    /// What is listed cannot be written.
+    #[error("cannot write the list of pairs")]
+    Output(#[source] std::io::Error),
     /// The catalogue refused.
     #[error("cannot {what} in the catalogue")]
     Ledger {

@@ -43,6 +43,8 @@ pub(crate) enum Want {
     Image,
     /// A sitemap of at most 50 MiB.
     Sitemap,
+    /// A service's answer to a program, of at most 8 MiB: its terms say what is allowed, not `robots.txt`.
+    Answer,
     /// `robots.txt`: what exceeds its cap is cut off.
     Robots,
 }
@@ -54,6 +56,7 @@ impl Want {
             Want::Page => 4 << 20,
             Want::Image => 32 << 20,
             Want::Sitemap => sitemap::MAX_BYTES,
+            Want::Answer => 8 << 20,
             Want::Robots => robots::MAX_BYTES,
         }
     }
@@ -63,6 +66,7 @@ impl Want {
             Want::Page => "text/html,application/xhtml+xml;q=0.9",
             Want::Image => "image/jpeg,image/png,image/webp,image/gif,image/*;q=0.5,*/*;q=0.1",
             Want::Sitemap => "application/xml,text/xml,text/plain;q=0.5,*/*;q=0.1",
+            Want::Answer => "application/json",
             Want::Robots => "text/plain,*/*;q=0.1",
         }
     }
@@ -240,6 +244,16 @@ impl Fetcher {
         Err(Error::Contact { host: url.host_str().unwrap_or_default().to_string() })
     }
 
+    /// Starts no request to the URL's host for a while.
+    pub(crate) fn pause(&self, url: &Url, pause: Duration) {
+        self.hosts.hold(&host_key(url), pause);
+    }
+
+    /// Sets the least time between two requests to the URL's host, if that is more than the crawl's own.
+    pub(crate) fn pace(&self, url: &Url, delay: Duration) {
+        self.hosts.set_delay(&host_key(url), delay);
+    }
+
     /// Fetches `url`. Once `closing` is cancelled no further request is begun, and the result is [`Refusal::Closed`].
     pub(crate) async fn get(&self, url: &Url, want: Want, closing: &CancellationToken) -> Reply {
         let mut traffic = Traffic::new();
@@ -271,7 +285,7 @@ impl Fetcher {
             if begun.elapsed() > self.longest {
                 return Err(Refusal::Because(outcome::TIMEOUT, format!("not there after {:?} of redirects and retries", self.longest)));
             }
-            if want != Want::Robots {
+            if !matches!(want, Want::Robots | Want::Answer) {
                 self.ask_robots(&url, traffic).await?;
             }
             let turn = async { (self.hosts.enter(&host_key(&url)).await, self.in_flight.clone().acquire_owned().await) };
@@ -504,7 +518,7 @@ fn redirect_target(url: &Url, response: &Response) -> Option<Result<Url, String>
     Some(target.ok_or_else(|| format!("{} to something that is no web address", response.status())))
 }
 
-fn is_html(content_type: &str) -> bool {
+pub(crate) fn is_html(content_type: &str) -> bool {
     let kind = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     matches!(kind.as_str(), "text/html" | "application/xhtml+xml" | "")
 }

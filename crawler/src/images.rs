@@ -3,12 +3,12 @@
 use crate::Error;
 use crate::engine::{Engine, settle};
 use crate::fetch::{Refusal, Traffic, Want};
-use crate::ingest::{Recipe, ingest, on_pool};
+use crate::ingest::{Ingested, Recipe, ingest, on_pool};
 use crate::layout::{FetchPayload, payload, read_payload};
 use crate::segment::{Finish, SegmentSender, SegmentWriter};
 use crate::summary::Tally;
 use rustc_hash::FxHashMap;
-use shards::{Candidate, Commit, Job, JobKind, NewJob, TableReader, outcome};
+use shards::{Candidate, Commit, Job, JobKind, NewJob, Removed, TableReader, outcome};
 use std::sync::Arc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -35,7 +35,12 @@ pub(crate) async fn decide_all(
 ) -> Result<Decided, Error> {
     let mut decided = Decided::default();
     let mut by_image: FxHashMap<String, Vec<Candidate>> = FxHashMap::default();
+    let removed = engine.removed()?;
     for mut candidate in candidates {
+        // Of what was fetched with its page the picture is stored already; `store` has asked for it.
+        if candidate.outcome != outcome::OK && removed.candidate(&candidate).is_some() {
+            candidate.take_down();
+        }
         if candidate.outcome.is_empty() && !engine.is_inside(&candidate) {
             settle(&mut candidate, outcome::FULL, "outside the cap");
         }
@@ -109,6 +114,7 @@ async fn fetch(engine: Arc<Engine>, url: String, mut pairs: Vec<Candidate>, send
 pub(crate) async fn store(engine: &Arc<Engine>, bytes: Vec<u8>, pairs: &mut [Candidate], sender: &SegmentSender) -> bool {
     let recipe = Recipe::of(&engine.options);
     match on_pool(move || ingest(&bytes, &recipe)).await {
+        Some(Ok(image)) if is_removed(engine, &image) => pairs.iter_mut().for_each(Candidate::take_down),
         Some(Ok(image)) => {
             pairs.iter_mut().for_each(|pair| settle(pair, outcome::OK, ""));
             engine.note(pairs.len() as u64, 0);
@@ -118,6 +124,12 @@ pub(crate) async fn store(engine: &Arc<Engine>, bytes: Vec<u8>, pairs: &mut [Can
         None => pairs.iter_mut().for_each(|pair| settle(pair, outcome::DECODE, "the decoder failed")),
     }
     true
+}
+
+/// Whether the picture was taken down, wherever it comes from. When that cannot be read, it is better left out.
+fn is_removed(engine: &Engine, image: &Ingested) -> bool {
+    let is_free = |removed: Arc<Removed>| removed.image(&image.image_id).is_none() && removed.pixels(&image.measures.pixel_hash).is_none();
+    !engine.removed().is_ok_and(is_free)
 }
 
 /// Runs a `Fetch` job: the candidates of a plan file.
@@ -131,7 +143,8 @@ pub(crate) async fn run(engine: Arc<Engine>, job: Job) -> Result<Tally, Error> {
     let candidates = engine.blocking(move |engine| {
         let candidates = TableReader::<Candidate>::read_all(&path)?;
         // Asked again here: the run that planned them may have had a contact.
-        let mut addresses = candidates.iter().filter(|candidate| candidate.outcome.is_empty() && candidate.page_url.is_empty());
+        let planned = |candidate: &&Candidate| candidate.outcome.is_empty() && !candidate.source.starts_with("web:");
+        let mut addresses = candidates.iter().filter(planned);
         addresses.try_for_each(|candidate| Url::parse(&candidate.image_url).map_or(Ok(()), |url| engine.fetcher.require_contact(&url)))?;
         Ok(candidates)
     });

@@ -1,54 +1,70 @@
 //! Sources, politeness, fetching, extraction and ingest of image-text pairs.
 //!
-//! [`crawl`] takes sources (`web:URL`, `urls:FILE`) and fills a corpus folder with segments. It knows nothing of SQL or of
+//! [`crawl`] takes sources (live web, URL lists, archives, search services) and fills a corpus folder with segments. It knows nothing of SQL or of
 //! query lists: what it needs of them it asks through two small traits, [`Ledger`] (which work is done) and [`Matcher`]
 //! (which queries a caption has, and whether a pair is inside the cap). No other room of diptych opens a socket.
 //!
 //! Where to look, in the order in which a pair passes:
 //!
 //! - what is asked for: `options` ([`CrawlOptions`], [`Source`]); the run itself: `crawl`, over the shared `engine`;
-//! - a finite list: `plan` cuts and matches it, `urls` and `csv` read its rows;
+//! - a finite source: `plan` matches it before anything is fetched; of lists `lists` names the files, `urls`, `csv` and `elements`
+//!   read the rows; of archives `place` opens the files, `gzip` and `warc` read the records, `capture` and `wat` their pages;
+//! - a search service: `search` asks for queries with the fewest pairs, `openverse` and `commons` speak the protocols;
 //! - the live web: `pages` fetches pages, `page` extracts links and captioned images (`srcset`, `dataurl`, `charset`), `sitemap`
-//!   reads what a site lists itself, `links` spells the addresses of pages, `traps` knows where there is no end;
+//!   reads what a site lists itself, `links` spells the addresses of pages, `rules` says which belong to the crawl, `traps` knows where there is no end;
 //! - may it be fetched: `robots`, `optout`, `guard` (unsafe addresses), `hosts` (connections and rate per host),
 //!   `retry` (waits that servers ask for);
 //! - what was decided is decided anew: `replay`; figures for who watches: `metrics`; what client errors say: `faults`;
 //! - `fetch` makes requests, `images` runs the fetches of a job, `ingest` turns bytes into a stored picture;
 //! - `segment` writes what a job gives, `seen` remembers pairs, `layout` names the files.
 //!
+//! `offer` is the one form in which all of them hand over pairs. [`scan`] lists the pairs of finite sources without a corpus.
+//!
 //! Apart from crawls, `download` fetches the published files that a query list is made of.
 //!
 //! Everything that arrives from outside is hostile: each size, count and time has a cap, and one bad page, image or row is
 //! counted with its reason, never fatal.
 
+mod archives;
+mod capture;
 mod charset;
+mod commons;
 mod crawl;
 mod csv;
 mod dataurl;
 mod download;
+mod elements;
 mod engine;
 mod error;
 mod faults;
 mod fetch;
 mod guard;
+mod gzip;
 mod hosts;
 mod images;
 mod ingest;
 mod layout;
 mod ledger;
 mod links;
+mod lists;
 mod matching;
 mod metrics;
+mod offer;
+mod openverse;
 mod options;
 mod optout;
 mod page;
 mod pages;
+mod place;
 mod plan;
 mod replay;
 mod retry;
 mod robots;
 #[cfg(test)]
 mod robots_cases;
+mod rules;
+mod scan;
+mod search;
 mod seen;
 mod segment;
 mod sitemap;
@@ -56,11 +72,17 @@ mod srcset;
 mod summary;
 mod traps;
 mod urls;
+mod warc;
+mod wat;
 
+pub use archives::ArchiveKind;
 pub use crawl::crawl;
 pub use download::{Wanted, download};
 pub use error::Error;
 pub use ledger::{Ledger, LedgerError};
 pub use matching::Matcher;
 pub use options::{CrawlOptions, DRAIN, JobSizes, OBEYED_GROUPS, Source};
+pub use rules::{Pattern, Rules};
+pub use scan::{Scanned, scan};
+pub use search::Service;
 pub use summary::CrawlSummary;

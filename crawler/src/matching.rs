@@ -17,4 +17,10 @@ pub trait Matcher: Send + Sync {
 
     /// Number of queries; ids are below it.
     fn query_count(&self) -> usize;
+
+    /// The words of a query.
+    fn text(&self, query: u32) -> &str;
+
+    /// Pairs wanted for each query: searches stop asking for a query that has as many.
+    fn wanted(&self) -> u64;
 }

@@ -1,9 +1,11 @@
 //! What a crawl is asked to do, already resolved: no file is opened and no default is looked up later.
 
+use crate::{ArchiveKind, Rules, Service};
 use shards::ResizeMode;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -13,9 +15,25 @@ use url::Url;
 pub enum Source {
     /// `web:URL`: the pages of one host, followed from this one.
     Web(Url),
-    /// `urls:FILE` or `urls:FILE?url=COL&caption=COL`: a list in Parquet, CSV, TSV or JSON lines.
+    /// `warc:WHERE` or `wat:WHERE`: archives of the web. A file, a folder, a pattern, an `https://` or `s3://` address, a list of
+    /// these (`.paths`, `.paths.gz`, `.txt`), or a crawl of Common Crawl by its name.
+    Archive {
+        /// What the archives hold.
+        kind: ArchiveKind,
+        /// Where they are.
+        place: String,
+    },
+    /// `openverse:` or `commons:`, with another address after the colon if need be: pictures found by the words of queries.
+    Search {
+        /// Which service's protocol is spoken.
+        service: Service,
+        /// Where.
+        endpoint: Url,
+    },
+    /// `urls:FILE` or `urls:FILE?url=COL&caption=COL`: a list in Parquet, CSV, TSV, JSON, JSON lines or text, packed or not; or a
+    /// folder of lists, or a pattern that matches some.
     Urls {
-        /// The file.
+        /// The file, folder or pattern.
         path: PathBuf,
         /// The column of image URLs, if not one of the usual names.
         url: Option<String>,
@@ -29,14 +47,13 @@ impl FromStr for Source {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let bad = |why: String| crate::Error::Usage(format!("source {text:?}: {why}"));
-        let (kind, place) = text.split_once(':').ok_or_else(|| bad("expected web:URL or urls:FILE".to_string()))?;
+        let (kind, place) = text.split_once(':').ok_or_else(|| bad("expected KIND:WHERE, such as web:URL or urls:FILE".to_string()))?;
         match kind {
-            "web" => {
-                let url = Url::parse(place).map_err(|error| bad(format!("{place:?} is not a URL ({error})")))?;
-                if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
-                    return Err(bad("expected an http or https URL".to_string()));
-                }
-                Ok(Source::Web(url))
+            "web" => Ok(Source::Web(address(place).map_err(bad)?)),
+            "openverse" | "commons" => {
+                let service = if kind == "commons" { Service::Commons } else { Service::Openverse };
+                let endpoint = address(if place.is_empty() { service.address() } else { place }).map_err(bad)?;
+                Ok(Source::Search { service, endpoint })
             }
             "urls" => {
                 let (path, url, caption) = split_columns(place);
@@ -45,9 +62,18 @@ impl FromStr for Source {
                 }
                 Ok(Source::Urls { path: PathBuf::from(path), url, caption })
             }
-            _ => Err(bad(format!("unknown kind {kind:?}, expected web or urls"))),
+            "warc" | "wat" if place.is_empty() => Err(bad("expected a file, folder, address or list".to_string())),
+            "warc" => Ok(Source::Archive { kind: ArchiveKind::Warc, place: place.to_string() }),
+            "wat" => Ok(Source::Archive { kind: ArchiveKind::Wat, place: place.to_string() }),
+            _ => Err(bad(format!("unknown kind {kind:?}, expected web, urls, warc, wat, openverse or commons"))),
         }
     }
+}
+
+fn address(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|error| format!("{text:?} is not a URL ({error})"))?;
+    let is_web = matches!(url.scheme(), "http" | "https") && url.host().is_some();
+    if is_web { Ok(url) } else { Err("expected an http or https URL".to_string()) }
 }
 
 /// Splits `FILE?url=COL&caption=COL`; a `?` that no known name follows belongs to the file name.
@@ -116,7 +142,9 @@ pub struct CrawlOptions {
     pub host_connections: usize,
     /// Requests to one host a second; 0 means no limit.
     pub host_rate: f64,
-    /// Pages of a web source in all, rows of a URL list.
+    /// Which pages of the live web belong to the crawl.
+    pub rules: Arc<Rules>,
+    /// Pages of a web source in all, rows of a URL list, files of archives.
     pub limit: Option<u64>,
     /// Fetches in flight over all hosts.
     pub concurrency: usize,
@@ -166,6 +194,7 @@ impl CrawlOptions {
             allow_private: false,
             host_connections: 4,
             host_rate: 10.0,
+            rules: Arc::default(),
             limit: None,
             concurrency: 256,
             max_depth: 100,
@@ -234,7 +263,13 @@ mod tests {
         assert_eq!("urls:/a/b.csv".parse::<Source>().expect("a source"), urls("/a/b.csv", None, None));
         assert_eq!("urls:b.csv?url=u&caption=c".parse::<Source>().expect("a source"), urls("b.csv", Some("u"), Some("c")));
         assert_eq!("urls:why?.csv".parse::<Source>().expect("a source"), urls("why?.csv", None, None));
-        for bad in ["", "web", "web:ftp://e.org/", "web:nothing", "urls:", "wat:x"] {
+        let wat = Source::Archive { kind: ArchiveKind::Wat, place: "s3://commoncrawl/wat.paths.gz".to_string() };
+        assert_eq!("wat:s3://commoncrawl/wat.paths.gz".parse::<Source>().expect("a source"), wat);
+        let search = "openverse:".parse::<Source>().expect("a source");
+        assert!(matches!(&search, Source::Search { endpoint, .. } if endpoint.host_str() == Some("api.openverse.org")));
+        let local = "commons:http://127.0.0.1:1/w/api.php".parse::<Source>().expect("a source");
+        assert!(matches!(&local, Source::Search { service: Service::Commons, endpoint } if endpoint.path() == "/w/api.php"));
+        for bad in ["", "web", "commons:x", "web:ftp://e.org/", "web:nothing", "urls:", "wat:", "wet:x"] {
             assert!(bad.parse::<Source>().expect_err(bad).is_usage());
         }
     }

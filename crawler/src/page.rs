@@ -15,7 +15,7 @@ use url::Url;
 /// Links taken from one page.
 const MAX_LINKS: usize = 5_000;
 /// Images taken from one page; with four captions each they fit into a job.
-const MAX_IMAGES: usize = 1_000;
+pub(crate) const MAX_IMAGES: usize = 1_000;
 /// Bytes of an image written into the page.
 const MAX_DATA_BYTES: usize = 1 << 20;
 /// Time for parsing. Usual pages take milliseconds; nesting made to be slow to parse is cut off here.
@@ -24,6 +24,10 @@ const MAX_TIME: Duration = Duration::from_secs(2);
 const STRETCH: usize = 1 << 14;
 /// Bytes of a figure's caption.
 const MAX_FIGCAPTION: usize = 16 << 10;
+/// Bytes of text kept on either side of an image.
+const NEARBY: usize = 120;
+/// Elements whose text is no words of the page.
+const MUTE: [&str; 5] = ["script", "style", "template", "title", "textarea"];
 /// Attributes in which pages keep an image's address until it is scrolled to.
 const LAZY: [&str; 4] = ["data-src", "data-original", "data-lazy-src", "data-lazy"];
 const LAZY_SETS: [&str; 2] = ["data-srcset", "data-lazy-srcset"];
@@ -43,6 +47,19 @@ pub(crate) struct Found {
     pub(crate) place: Place,
     /// Cleaned captions, each once, with the field each stood in: alt, figcaption, title, aria-label in this order.
     pub(crate) captions: Vec<(&'static str, String)>,
+    /// The words around it, cleaned: some before, some after.
+    pub(crate) nearby: String,
+    /// Its own licence, where it has one that is not its page's.
+    pub(crate) licence: String,
+    /// Who made it, where that is said.
+    pub(crate) author: String,
+}
+
+impl Found {
+    /// An image with its captions, without its surroundings.
+    pub(crate) fn new(place: Place, captions: Vec<(&'static str, String)>) -> Self {
+        Found { place, captions, nearby: String::new(), licence: String::new(), author: String::new() }
+    }
 }
 
 /// What was found on a page.
@@ -58,8 +75,17 @@ pub(crate) struct Page {
     pub(crate) uncaptioned: u64,
     /// The address that the page calls its own.
     pub(crate) canonical: Option<Url>,
+    /// A licence that the page names for itself (`rel=license`); empty when it names none.
+    pub(crate) licence: String,
     /// Sitemaps that were found on the way to the page, or in it when it is one itself.
     pub(crate) maps: Vec<Url>,
+}
+
+impl Page {
+    /// Number of pairs that the page offers.
+    pub(crate) fn captions(&self) -> usize {
+        self.images.iter().map(|image| image.captions.len()).sum()
+    }
 }
 
 /// Extracts from the text of the page at `url`; `directives` are those of its headers. Of an image in several sizes the one that is
@@ -106,6 +132,7 @@ struct Figure {
 struct Draft {
     place: Option<Place>,
     captions: Vec<(&'static str, String)>,
+    nearby: String,
 }
 
 struct Walk<'a> {
@@ -121,6 +148,12 @@ struct Walk<'a> {
     in_caption: usize,
     /// The best source of each open `picture`.
     pictures: Vec<Option<String>>,
+    /// Depth of elements whose text does not count.
+    muted: usize,
+    /// The last words of the page so far.
+    before: String,
+    /// Images that still take words after them, with the length at which they have enough.
+    after: Vec<(usize, usize)>,
 }
 
 impl<'a> Walk<'a> {
@@ -135,6 +168,9 @@ impl<'a> Walk<'a> {
             figures: Vec::new(),
             in_caption: 0,
             pictures: Vec::new(),
+            muted: 0,
+            before: String::new(),
+            after: Vec::new(),
         }
     }
 
@@ -169,16 +205,35 @@ impl<'a> Walk<'a> {
     fn open(&mut self, node: &Node) {
         match node {
             Node::Element(element) => self.open_element(element),
-            Node::Text(text) if self.in_caption > 0 => {
-                if let Some(figure) = self.figures.last_mut()
+            Node::Text(text) => {
+                if self.in_caption > 0
+                    && let Some(figure) = self.figures.last_mut()
                     && figure.caption.len() < MAX_FIGCAPTION
                 {
                     figure.caption.push(' ');
                     figure.caption.push_str(&text[..text.floor_char_boundary(MAX_FIGCAPTION)]);
                 }
+                if self.muted == 0 && !text.trim().is_empty() {
+                    self.words(text.trim());
+                }
             }
             _ => {}
         }
+    }
+
+    /// Words of the page: they stand after the images before them, and before those after them.
+    fn words(&mut self, text: &str) {
+        let drafts = &mut self.drafts;
+        self.after.retain(|&(image, enough)| {
+            let nearby = &mut drafts[image].nearby;
+            nearby.push(' ');
+            nearby.push_str(&text[..text.floor_char_boundary(enough.saturating_sub(nearby.len()))]);
+            nearby.len() < enough
+        });
+        self.before.push(' ');
+        self.before.push_str(&text[text.ceil_char_boundary(text.len().saturating_sub(NEARBY))..]);
+        let surplus = self.before.ceil_char_boundary(self.before.len().saturating_sub(NEARBY));
+        self.before.drain(..surplus);
     }
 
     fn open_element(&mut self, element: &Element) {
@@ -188,8 +243,15 @@ impl<'a> Walk<'a> {
                     self.page.directives.read_meta(name, content, self.agent);
                 }
             }
-            "a" | "area" => self.link(element),
-            "link" => self.canonical(element),
+            "a" | "area" => {
+                self.link(element);
+                self.licence(element);
+            }
+            "link" => {
+                self.canonical(element);
+                self.licence(element);
+            }
+            name if MUTE.contains(&name) => self.muted += 1,
             "figure" => self.figures.push(Figure::default()),
             "figcaption" => self.in_caption += 1,
             "picture" => self.pictures.push(None),
@@ -207,6 +269,7 @@ impl<'a> Walk<'a> {
                 }
             }
             Some("figcaption") => self.in_caption = self.in_caption.saturating_sub(1),
+            Some(name) if MUTE.contains(&name) => self.muted = self.muted.saturating_sub(1),
             Some("picture") => {
                 self.pictures.pop();
             }
@@ -234,6 +297,15 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// `rel=license`: the first one counts.
+    fn licence(&mut self, element: &Element) {
+        let is = element.attr("rel").is_some_and(|rel| rel.split_ascii_whitespace().any(|word| word.eq_ignore_ascii_case("license")));
+        if is && self.page.licence.is_empty() {
+            let url = element.attr("href").and_then(|href| urls::web_url(Some(&self.base), href));
+            self.page.licence = url.map(String::from).unwrap_or_default();
+        }
+    }
+
     /// A `source` of a `picture`: the first whose type we can read gives a candidate, as in browsers.
     fn source(&mut self, element: &Element) {
         let readable = element.attr("type").is_none_or(|kind| {
@@ -252,13 +324,14 @@ impl<'a> Walk<'a> {
         if self.drafts.len() >= MAX_IMAGES {
             return;
         }
-        let mut draft = Draft { place: self.place(element), captions: Vec::new() };
+        let mut draft = Draft { place: self.place(element), captions: Vec::new(), nearby: self.before.clone() };
         for field in ["alt", "title", "aria-label"] {
             draft.captions.extend(element.attr(field).map(|text| (field, clean_caption(text))));
         }
         if let Some(figure) = self.figures.last_mut() {
             figure.images.push(self.drafts.len());
         }
+        self.after.push((self.drafts.len(), draft.nearby.len() + NEARBY));
         self.drafts.push(draft);
     }
 
@@ -301,7 +374,7 @@ impl<'a> Walk<'a> {
         if captions.is_empty() {
             self.page.uncaptioned += 1;
         } else {
-            self.page.images.push(Found { place, captions });
+            self.page.images.push(Found { nearby: clean_caption(&draft.nearby), ..Found::new(place, captions) });
         }
     }
 }
@@ -368,6 +441,21 @@ mod tests {
         assert_eq!(page.links.iter().map(Url::as_str).collect::<Vec<_>>(), ["http://e.org/x", "http://o.org/"]);
         assert!(super::tests::page("<meta name=robots content='nofollow'><a href=x>1</a>").links.is_empty());
         assert_eq!(super::tests::page("<meta name=Diptych content='noai'>").directives.refusal, Some("noai"));
+    }
+
+    #[test]
+    fn words_around_an_image_are_kept() {
+        let text = "<title>no</title><script>no</script><p>The old <b>mill</b></p><img alt=a src=a.jpg><img alt=b src=b.jpg><p>by the river,\n1890.";
+        let found = page(text);
+        assert!(found.images.iter().all(|image| image.nearby == "The old mill by the river, 1890."), "{:?}", found.images);
+        let long = page(&format!("{}<img alt=a src=a.jpg>{}", "é ".repeat(500), "ü ".repeat(500)));
+        assert!((2 * NEARBY - 20..=2 * NEARBY).contains(&long.images[0].nearby.len()), "{}", long.images[0].nearby.len());
+    }
+
+    #[test]
+    fn a_page_says_its_licence() {
+        assert_eq!(page("<a rel='nofollow License' href='/by'>x</a><link rel=license href='/other'>").licence, "http://e.org/by");
+        assert_eq!(page("<a rel=license>x</a>").licence, "");
     }
 
     #[test]

@@ -3,17 +3,18 @@
 //! Sitemaps are pages too: they stand in the frontier with the fragment [`SITEMAP`], which the address of no page has there. Those
 //! that `robots.txt` names are found with the seed.
 
-use crate::engine::{Engine, settle};
+use crate::engine::{Engine, now_ms, settle};
 use crate::fetch::{AGENT, Body, Refusal, Traffic, Want, host_key};
 use crate::images::{Decided, decide_all, finish, store};
 use crate::ingest::on_pool;
 use crate::layout::{PagesPayload, payload, read_payload};
 use crate::links::page_address;
-use crate::page::{Found, Page, Place, extract};
+use crate::offer::{Origin, candidates};
+use crate::page::{Page, Place, extract};
 use crate::segment::{SegmentSender, SegmentWriter};
 use crate::sitemap::{self, Sitemap};
 use crate::summary::{REPEATED, Tally};
-use crate::{Error, charset};
+use crate::{Error, Rules, charset};
 use rustc_hash::FxHashSet;
 use shards::{Candidate, Commit, ImageId, Job, JobKind, NewJob, PageLink, canonical_url};
 use std::sync::Arc;
@@ -24,23 +25,33 @@ use url::Url;
 
 /// The fragment of a sitemap in the frontier.
 const SITEMAP: &str = "sitemap";
-/// How many times wider than the stored side an image need be at most: enough for a crop, and for sides of 1 to 4.
-const ENOUGH: u32 = 4;
 
-/// The pages that belong to a seed: same host and port, with or without `www.`, over http or https.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Site(String);
+/// The pages that belong to a seed: same host and port, with or without `www.`, over http or https; or what the rules say.
+#[derive(Clone, Debug)]
+pub(crate) struct Site {
+    host: String,
+    rules: Arc<Rules>,
+}
 
 impl Site {
-    /// The site of a URL.
-    pub(crate) fn of(url: &Url) -> Self {
-        let key = host_key(url);
-        Site(key.strip_prefix("www.").unwrap_or(&key).to_string())
+    /// The site of a URL under rules.
+    pub(crate) fn of(url: &Url, rules: Arc<Rules>) -> Self {
+        Site { host: bare_host(url), rules }
     }
 
     fn has(&self, url: &Url) -> bool {
-        Site::of(url) == *self
+        self.rules.allow(url, self.is_own(url))
     }
+
+    /// Whether the seed's host serves it.
+    fn is_own(&self, url: &Url) -> bool {
+        bare_host(url) == self.host
+    }
+}
+
+fn bare_host(url: &Url) -> String {
+    let key = host_key(url);
+    key.strip_prefix("www.").map(str::to_string).unwrap_or(key)
 }
 
 /// A page as it came back.
@@ -115,7 +126,7 @@ async fn visit_all(
         };
         let Some(visit) = visit.transpose()? else { return Ok(harvest) };
         harvest.tally.learn(visit.traffic);
-        let offers = visit.result.as_ref().map_or(0, |(page, _)| page.images.iter().map(|image| image.captions.len()).sum());
+        let offers = visit.result.as_ref().map_or(0, |(page, _)| page.captions());
         let room = harvest.tally.pages == 0 || harvest.candidates.len() + offers <= engine.options.sizes.candidates;
         if visit.closed || !room {
             // A page that does not fit is fetched again by the next job; nothing was taken of it.
@@ -152,6 +163,11 @@ async fn visit(engine: Arc<Engine>, link: PageLink, site: Site, closing: Cancell
         let result = Err(("trap", "pages of this kind led nowhere".to_string()));
         return Visit { link, result, closed: false, traffic: Traffic::new() };
     }
+    // What cannot be asked is not fetched.
+    if !engine.removed().is_ok_and(|removed| removed.url(&link.url).is_none()) {
+        let result = Err(("removed", "taken down".to_string()));
+        return Visit { link, result, closed: false, traffic: Traffic::new() };
+    }
     let is_map = url.fragment() == Some(SITEMAP);
     let mut reply = engine.fetcher.get(&url, if is_map { Want::Sitemap } else { Want::Page }, &closing).await;
     let closed = matches!(reply.result, Err(Refusal::Closed));
@@ -162,7 +178,7 @@ async fn visit(engine: Arc<Engine>, link: PageLink, site: Site, closing: Cancell
         Ok(body) if link.depth > 0 && !site.has(&body.url) => Err(("off_site", body.url.to_string())),
         Ok(body) => {
             let maps = if link.depth == 0 { engine.fetcher.sitemaps(&body.url, &mut reply.traffic).await } else { Vec::new() };
-            let read = read(body, ENOUGH * engine.options.image_size).await;
+            let read = read(body, engine.enough()).await;
             read.map(|(page, url)| (Page { maps, ..page }, url)).ok_or_else(|| ("html", "the parser failed".to_string()))
         }
     };
@@ -190,8 +206,9 @@ async fn read_map(body: Body) -> Option<(Page, Url)> {
 /// Takes a page's links and pairs into the harvest.
 async fn take(engine: &Arc<Engine>, harvest: &mut Harvest, mut page: Page, url: &Url, depth: u32, site: &Site, sender: &SegmentSender) {
     page.links.retain(|link| site.has(link));
-    page.maps.retain(|map| site.has(map));
-    let own = page.canonical.take().filter(|own| site.has(own));
+    // Where a sitemap lies says nothing of the pages it lists.
+    page.maps.retain(|map| site.is_own(map) || site.has(map));
+    let own = page.canonical.take().filter(|own| site.is_own(own) && site.has(own));
     if !page.directives.nofollow {
         page.links.extend(own.clone());
     }
@@ -205,7 +222,7 @@ async fn take(engine: &Arc<Engine>, harvest: &mut Harvest, mut page: Page, url: 
         }
     }
     let seen_before = harvest.tally.repeated();
-    let offered: usize = page.images.iter().map(|image| image.captions.len()).sum();
+    let offered = page.captions();
     let refusal = page.directives.refusal;
     harvest.tally.count(if refusal.is_some() { "page:opted_out" } else { "page:ok" });
     if page.uncaptioned > 0 {
@@ -213,14 +230,16 @@ async fn take(engine: &Arc<Engine>, harvest: &mut Harvest, mut page: Page, url: 
     }
     // The same page under many addresses is one.
     let page_url = own.as_ref().map_or_else(|| page_address(url), canonical_url);
-    for Found { place, captions } in page.images {
-        let (image_url, data) = match place {
-            Place::Url(url) => (canonical_url(&url), None),
-            Place::Data(bytes) => (format!("data:{}", ImageId::of(&bytes)), Some(bytes)),
+    let source = format!("web:{}", site.host);
+    let origin = Origin { page_url: &page_url, source: &source, found_ms: now_ms(), licence: &page.licence };
+    for mut image in page.images {
+        let (image_url, data) = match &mut image.place {
+            Place::Url(url) => (canonical_url(url), None),
+            Place::Data(bytes) => (format!("data:{}", ImageId::of(bytes)), Some(std::mem::take(bytes))),
         };
         let mut pairs = Vec::new();
-        for (field, caption) in captions {
-            match engine.claim(&image_url, &page_url, caption, field, &mut harvest.tally) {
+        for candidate in candidates(image, &image_url, origin) {
+            match engine.claim(candidate, &mut harvest.tally) {
                 Some(mut candidate) => {
                     if let Some(why) = refusal.filter(|_| candidate.outcome.is_empty()) {
                         settle(&mut candidate, shards::outcome::OPTED_OUT, &format!("page: {why}"));
@@ -242,7 +261,12 @@ async fn take(engine: &Arc<Engine>, harvest: &mut Harvest, mut page: Page, url: 
 /// Decides the pairs of an image that came with its page: its bytes are at hand only now.
 async fn store_data(engine: &Arc<Engine>, bytes: Vec<u8>, pairs: &mut Vec<Candidate>, sender: &SegmentSender) {
     let (mut inside, mut done): (Vec<Candidate>, Vec<Candidate>) = (Vec::new(), Vec::new());
+    // A file that cannot be read stops the job where it asks next; nothing is taken until then.
+    let removed = engine.removed();
     for mut pair in pairs.drain(..) {
+        if !removed.as_ref().is_ok_and(|removed| removed.candidate(&pair).is_none()) {
+            pair.take_down();
+        }
         if pair.outcome.is_empty() && !engine.is_inside(&pair) {
             settle(&mut pair, shards::outcome::FULL, "outside the cap");
         }
@@ -262,9 +286,10 @@ mod tests {
     #[test]
     fn a_site_is_a_host_with_its_port() {
         let url = |text: &str| Url::parse(text).expect("a URL");
-        let site = Site::of(&url("http://www.e.org/a"));
+        let site = |text: &str| Site::of(&url(text), Arc::default());
+        let (local, site) = (site("http://127.0.0.1:1/"), site("http://www.e.org/a"));
         assert!(site.has(&url("https://e.org/b")) && site.has(&url("http://www.e.org:80/")));
         assert!(!site.has(&url("http://e.org:8080/")) && !site.has(&url("http://i.e.org/")) && !site.has(&url("http://e.org.evil/")));
-        assert!(!Site::of(&url("http://127.0.0.1:1/")).has(&url("http://127.0.0.1:2/")));
+        assert!(!local.has(&url("http://127.0.0.1:2/")));
     }
 }

@@ -8,7 +8,6 @@ use crate::ingest::Ingested;
 use crate::layout::{Layout, job_of, sample_key};
 use crate::seen::tables;
 use rustc_hash::FxHashSet;
-use serde_json::json;
 use shards::{Candidate, PoolRow, SegmentTotals, TableReader, TableWriter, TarWriter};
 use std::path::Path;
 use std::sync::Arc;
@@ -126,11 +125,7 @@ impl Segment {
         };
         for pair in pairs {
             let key = sample_key(self.job, self.rows.len());
-            let record = record(&key, pair, image);
-            let picture = tar.append(&format!("{key}.jpg"), &image.jpeg)?;
-            let text = tar.append(&format!("{key}.txt"), pair.caption.as_bytes())?;
-            let json = tar.append(&format!("{key}.json"), record.as_bytes())?;
-            self.rows.push(PoolRow {
+            let mut row = PoolRow {
                 url: pair.image_url.clone(),
                 caption: pair.caption.clone(),
                 key,
@@ -147,13 +142,20 @@ impl Segment {
                 perceptual_hash: image.measures.perceptual_hash,
                 thumbnail: image.measures.thumbnail.clone(),
                 flatness: image.measures.flatness,
-                image_offset: picture.offset,
-                image_length: picture.length,
-                text_offset: text.offset,
-                text_length: text.length,
-                json_offset: json.offset,
-                json_length: json.length,
-            });
+                image_offset: 0,
+                image_length: 0,
+                text_offset: 0,
+                text_length: 0,
+                json_offset: 0,
+                json_length: 0,
+            };
+            let picture = tar.append(&format!("{}.jpg", row.key), &image.jpeg)?;
+            let text = tar.append(&format!("{}.txt", row.key), row.caption.as_bytes())?;
+            let json = tar.append(&format!("{}.json", row.key), row.record(pair).as_bytes())?;
+            (row.image_offset, row.image_length) = (picture.offset, picture.length);
+            (row.text_offset, row.text_length) = (text.offset, text.length);
+            (row.json_offset, row.json_length) = (json.offset, json.length);
+            self.rows.push(row);
         }
         Ok(())
     }
@@ -184,26 +186,6 @@ impl Segment {
         (finish.commit)(&totals)?;
         Ok(totals)
     }
-}
-
-/// The JSON member: img2dataset's fields, then ours.
-fn record(key: &str, pair: &Candidate, image: &Ingested) -> String {
-    json!({
-        "caption": pair.caption,
-        "url": pair.image_url,
-        "key": key,
-        "status": "success",
-        "error_message": null,
-        "width": image.sides.0,
-        "height": image.sides.1,
-        "original_width": image.original.0,
-        "original_height": image.original.1,
-        "pair_id": pair.pair_id.to_string(),
-        "image_id": image.image_id.to_string(),
-        "page_url": pair.page_url,
-        "field": pair.field,
-    })
-    .to_string()
 }
 
 /// Marks of plan files, in their note `made-by`.

@@ -1,15 +1,20 @@
-//! URL lists: image addresses with captions in Parquet, CSV, TSV or JSON lines, cut into stretches of rows.
+//! URL lists: image addresses with captions in Parquet, CSV, TSV, JSON, JSON lines or text, cut into stretches of rows.
 //!
-//! A stretch can be read on its own, from its offset, so that a list of any length is never in memory.
+//! A stretch can be read on its own, from its offset, so that a list of any length is never in memory. A packed list is unpacked beside
+//! the corpus for that (`lists`).
 
 use crate::Error;
 use crate::csv::{Lines, Record, Records};
+use crate::elements::Elements;
+use crate::lists::{bare_name, unpack};
 use polars::io::SerReader;
 use polars::io::parquet::read::ParquetReader;
-use polars::prelude::DataType;
+use polars::prelude::{AnyValue, Column};
 use serde::{Deserialize, Serialize};
-use shards::clean_caption;
+use serde_json::{Map, Value};
+use shards::{Candidate, canonical_url, clean_caption};
 use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use url::Url;
 
@@ -19,6 +24,12 @@ const MAX_URL: usize = 4096;
 const URL_COLUMNS: [&str; 4] = ["url", "image_url", "image", "link"];
 /// Names under which lists keep captions.
 const CAPTION_COLUMNS: [&str; 4] = ["caption", "text", "alt", "alt_text"];
+/// Names under which lists keep licences, authors and pages.
+const LICENCE_COLUMNS: [&str; 3] = ["licence", "license", "license_url"];
+const AUTHOR_COLUMNS: [&str; 3] = ["author", "creator", "artist"];
+const PAGE_COLUMNS: [&str; 3] = ["page_url", "foreign_landing_url", "referrer"];
+/// Bytes of a row's further columns as JSON; beyond, they are left out.
+const MAX_EXTRA: usize = 8 << 10;
 /// Lines of a JSON list looked through for one that shows its columns.
 const MAX_PEEK: usize = 1000;
 
@@ -48,18 +59,39 @@ pub(crate) enum Format {
     Csv,
     Tsv,
     Jsonl,
+    /// A JSON array of objects.
+    Json,
+    /// Lines of an address, a blank and a caption.
+    Txt,
 }
 
 impl Format {
     /// The format that the file's name says.
-    fn of(path: &Path) -> Option<Self> {
+    pub(crate) fn of(path: &Path) -> Option<Self> {
         match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
             "parquet" | "parq" | "pq" => Some(Format::Parquet),
             "csv" => Some(Format::Csv),
             "tsv" | "tab" => Some(Format::Tsv),
-            "jsonl" | "ndjson" | "json" => Some(Format::Jsonl),
+            "jsonl" | "ndjson" => Some(Format::Jsonl),
+            "json" => Some(Format::Json),
+            "txt" => Some(Format::Txt),
             _ => None,
         }
+    }
+
+    /// The format of the file: programs also call JSON lines `.json`.
+    fn found(self, path: &Path) -> std::io::Result<Self> {
+        if self != Format::Json {
+            return Ok(self);
+        }
+        let mut start = Vec::new();
+        File::open(path)?.take(1024).read_to_end(&mut start)?;
+        let first = start.iter().find(|byte| !byte.is_ascii_whitespace() && !b"\xef\xbb\xbf".contains(byte));
+        Ok(if first == Some(&b'[') { Format::Json } else { Format::Jsonl })
+    }
+
+    fn has_header(self) -> bool {
+        matches!(self, Format::Csv | Format::Tsv)
     }
 
     fn delimiter(self) -> u8 {
@@ -70,6 +102,9 @@ impl Format {
 /// Consecutive rows of a list: the input of a `Plan` job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Stretch {
+    /// The list as it was named.
+    list: PathBuf,
+    /// What is read: the list, or what was unpacked of it.
     file: PathBuf,
     /// Size of the file when it was cut, in bytes.
     size: u64,
@@ -88,8 +123,8 @@ pub(crate) struct Stretch {
 /// A row of a list.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Row {
-    /// An address and a cleaned caption.
-    Pair(Url, String),
+    /// A pair with what else its row says.
+    Pair(Box<Candidate>),
     /// Why there is no pair: `no-url`, `bad-url`, `no-caption`, `malformed`.
     Bad(&'static str),
 }
@@ -98,10 +133,21 @@ pub(crate) enum Row {
 ///
 /// # Errors
 /// `List` when the file cannot be read, its format is not known, or a column is missing.
-pub(crate) fn cut(path: &Path, url: Option<&str>, caption: Option<&str>, limit: Option<u64>, rows: u64) -> Result<Vec<Stretch>, Error> {
-    let list = |why: String| Error::List { path: path.to_path_buf(), why };
+pub(crate) fn cut(
+    named: &Path,
+    unpacked: &Path,
+    url: Option<&str>,
+    caption: Option<&str>,
+    limit: Option<u64>,
+    rows: u64,
+) -> Result<Vec<Stretch>, Error> {
+    let list = |why: String| Error::List { path: named.to_path_buf(), why };
     let io = |error: std::io::Error| list(error.to_string());
-    let format = Format::of(path).ok_or_else(|| list("expected a name ending in .parquet, .csv, .tsv or .jsonl".to_string()))?;
+    let known = "expected a name ending in .parquet, .csv, .tsv, .json, .jsonl or .txt, or one of the last five with .gz, .zst or .bz2";
+    let format = Format::of(&bare_name(named)).ok_or_else(|| list(known.to_string()))?;
+    let path = unpack(named, unpacked)?;
+    let path = path.as_path();
+    let format = format.found(path).map_err(io)?;
     let size = std::fs::metadata(path).map_err(io)?.len();
     let columns = columns_of(path, format)?;
     let find = |asked: Option<&str>, usual: &[&str], what: &str| match asked {
@@ -115,6 +161,7 @@ pub(crate) fn cut(path: &Path, url: Option<&str>, caption: Option<&str>, limit: 
     let caption = find(caption, &CAPTION_COLUMNS, "caption").map_err(list)?.clone();
     let limit = limit.unwrap_or(u64::MAX);
     let stretch = |first, rows, offset| Stretch {
+        list: named.to_path_buf(),
         file: path.to_path_buf(),
         size,
         format,
@@ -131,7 +178,7 @@ pub(crate) fn cut(path: &Path, url: Option<&str>, caption: Option<&str>, limit: 
         return Ok(stretches);
     }
     let mut walker = Walker::open(path, format, 0).map_err(io)?;
-    if format != Format::Jsonl {
+    if format.has_header() {
         walker.next().map_err(io)?;
     }
     let (mut first, mut count) = (0, 0);
@@ -154,8 +201,12 @@ pub(crate) fn cut(path: &Path, url: Option<&str>, caption: Option<&str>, limit: 
 /// # Errors
 /// `List` when the file cannot be read or is not the one that was cut.
 pub(crate) fn read(stretch: &Stretch) -> Result<Vec<Row>, Error> {
-    let list = |why: String| Error::List { path: stretch.file.clone(), why };
+    let list = |why: String| Error::List { path: stretch.list.clone(), why };
     let io = |error: std::io::Error| list(error.to_string());
+    if stretch.list != stretch.file && !stretch.file.exists() {
+        // Unpacked by an earlier run, and taken away since.
+        unpack(&stretch.list, stretch.file.parent().unwrap_or(Path::new("")))?;
+    }
     let size = std::fs::metadata(&stretch.file).map_err(io)?.len();
     if size != stretch.size {
         return Err(list(format!("it changed after its rows were planned: it had {} bytes, now {size}", stretch.size)));
@@ -163,7 +214,7 @@ pub(crate) fn read(stretch: &Stretch) -> Result<Vec<Row>, Error> {
     if stretch.format == Format::Parquet {
         return read_parquet(stretch);
     }
-    let columns = columns_of(&stretch.file, stretch.format)?;
+    let columns = if stretch.format.has_header() { columns_of(&stretch.file, stretch.format)? } else { Vec::new() };
     let position = |name: &str| columns.iter().position(|column| column == name).unwrap_or(usize::MAX);
     let (url, caption) = (position(&stretch.url), position(&stretch.caption));
     let mut walker = Walker::open(&stretch.file, stretch.format, stretch.offset).map_err(io)?;
@@ -171,12 +222,27 @@ pub(crate) fn read(stretch: &Stretch) -> Result<Vec<Row>, Error> {
     while (rows.len() as u64) < stretch.rows {
         let row = match walker.next().map_err(io)? {
             None => break,
-            Some(Item::Record(Record::Fields(fields))) if fields.len() > url && fields.len() > caption => {
-                row(&fields[url], &fields[caption])
+            Some(Item::Record(Record::Fields(mut fields))) if fields.len() > url && fields.len() > caption => {
+                let (url, caption) = (std::mem::take(&mut fields[url]), std::mem::take(&mut fields[caption]));
+                let further = columns.iter().zip(fields).filter(|(_, value)| !value.is_empty());
+                stretch.row(&url, &caption, further.map(|(name, value)| (name.clone(), Value::from(value))).collect())
             }
             Some(Item::Record(_)) => Row::Bad("malformed"),
-            Some(Item::Line(line)) => match serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&line) {
-                Ok(map) => row(text_of(&map, &stretch.url), text_of(&map, &stretch.caption)),
+            Some(Item::Line(line)) if stretch.format == Format::Txt => {
+                let line = String::from_utf8_lossy(&line);
+                let (url, caption) = line.trim().split_once(char::is_whitespace).unwrap_or((line.trim(), ""));
+                stretch.row(url, caption, Map::new())
+            }
+            Some(Item::Line(line)) => match serde_json::from_slice::<Map<String, Value>>(&line) {
+                Ok(mut map) => {
+                    let mut text = |column: &str| match map.remove(column) {
+                        Some(Value::String(text)) => text,
+                        _ => String::new(),
+                    };
+                    let (url, caption) = (text(&stretch.url), text(&stretch.caption));
+                    map.retain(|_, value| matches!(value, Value::String(_) | Value::Number(_) | Value::Bool(_)));
+                    stretch.row(&url, &caption, map)
+                }
                 Err(_) => Row::Bad("malformed"),
             },
         };
@@ -185,23 +251,38 @@ pub(crate) fn read(stretch: &Stretch) -> Result<Vec<Row>, Error> {
     Ok(rows)
 }
 
-fn text_of<'a>(map: &'a serde_json::Map<String, serde_json::Value>, column: &str) -> &'a str {
-    map.get(column).and_then(serde_json::Value::as_str).unwrap_or_default()
-}
-
-fn row(url: &str, caption: &str) -> Row {
-    if url.trim().is_empty() {
-        return Row::Bad("no-url");
+impl Stretch {
+    /// A row with its further columns.
+    fn row(&self, url: &str, caption: &str, further: Map<String, Value>) -> Row {
+        if url.trim().is_empty() {
+            return Row::Bad("no-url");
+        }
+        let Some(url) = web_url(None, url) else { return Row::Bad("bad-url") };
+        let caption = clean_caption(caption);
+        if caption.is_empty() {
+            return Row::Bad("no-caption");
+        }
+        let hint = |names: &[&str]| {
+            let named = |name: &&str| further.iter().find(|(column, _)| column.eq_ignore_ascii_case(name))?.1.as_str().map(str::to_string);
+            names.iter().find_map(named).unwrap_or_default()
+        };
+        let page_url = web_url(None, &hint(&PAGE_COLUMNS)).map(|url| canonical_url(&url)).unwrap_or_default();
+        let extra = if further.is_empty() { String::new() } else { Value::Object(further.clone()).to_string() };
+        Row::Pair(Box::new(Candidate {
+            source: format!("urls:{}", self.list.display()),
+            licence: hint(&LICENCE_COLUMNS),
+            author: hint(&AUTHOR_COLUMNS),
+            extra: if extra.len() > MAX_EXTRA { String::new() } else { extra },
+            ..Candidate::new(canonical_url(&url), page_url, caption, "column")
+        }))
     }
-    let Some(url) = web_url(None, url) else { return Row::Bad("bad-url") };
-    let caption = clean_caption(caption);
-    if caption.is_empty() { Row::Bad("no-caption") } else { Row::Pair(url, caption) }
 }
 
 /// Records or lines of a text list.
 enum Walker {
     Records(Records),
     Lines(Lines),
+    Elements(Elements),
 }
 
 enum Item {
@@ -212,7 +293,8 @@ enum Item {
 impl Walker {
     fn open(path: &Path, format: Format, offset: u64) -> std::io::Result<Self> {
         Ok(match format {
-            Format::Jsonl => Walker::Lines(Lines::open(path, offset)?),
+            Format::Jsonl | Format::Txt => Walker::Lines(Lines::open(path, offset)?),
+            Format::Json => Walker::Elements(Elements::open(path, offset)?),
             _ => Walker::Records(Records::open(path, format.delimiter(), offset)?),
         })
     }
@@ -221,12 +303,14 @@ impl Walker {
         match self {
             Walker::Records(records) => records.offset(),
             Walker::Lines(lines) => lines.offset(),
+            Walker::Elements(elements) => elements.offset(),
         }
     }
 
     fn next(&mut self) -> std::io::Result<Option<Item>> {
         match self {
             Walker::Records(records) => Ok(records.read()?.map(Item::Record)),
+            Walker::Elements(elements) => Ok(elements.read()?.map(Item::Line)),
             Walker::Lines(lines) => {
                 let mut line = Vec::new();
                 while line.trim_ascii().is_empty() {
@@ -247,6 +331,9 @@ fn columns_of(path: &Path, format: Format) -> Result<Vec<String>, Error> {
     if format == Format::Parquet {
         let schema = parquet(path)?.schema().map_err(|error| list(error.to_string()))?;
         return Ok(schema.iter_names().map(|name| name.to_string()).collect());
+    }
+    if format == Format::Txt {
+        return Ok(vec!["url".to_string(), "caption".to_string()]);
     }
     let io = |error: std::io::Error| list(error.to_string());
     let mut walker = Walker::open(path, format, 0).map_err(io)?;
@@ -273,16 +360,41 @@ fn parquet(path: &Path) -> Result<ParquetReader<File>, Error> {
 }
 
 fn read_parquet(stretch: &Stretch) -> Result<Vec<Row>, Error> {
-    let list = |error: polars::prelude::PolarsError| Error::List { path: stretch.file.clone(), why: error.to_string() };
+    let list = |error: polars::prelude::PolarsError| Error::List { path: stretch.list.clone(), why: error.to_string() };
+    let schema = parquet(&stretch.file)?.schema().map_err(list)?;
+    let named = |name: &str| name == stretch.url || name == stretch.caption;
+    // Numbers, truth values and texts; lists of numbers are embeddings as a rule, and large.
+    let flat = |kind: &str| ["utf8", "largeutf8", "int", "uint", "float", "bool"].iter().any(|word| kind.starts_with(word));
+    let wanted = schema.iter().filter(|(name, field)| named(name) || flat(&format!("{:?}", field.dtype).to_ascii_lowercase()));
     let frame = parquet(&stretch.file)?
-        .with_columns(Some(vec![stretch.url.clone(), stretch.caption.clone()]))
+        .with_columns(Some(wanted.map(|(name, _)| name.to_string()).collect()))
         .with_slice(Some((stretch.first as usize, stretch.rows as usize)))
         .finish()
         .map_err(list)?;
-    let text = |name: &str| frame.column(name).and_then(|column| column.cast(&DataType::String)).map_err(list);
-    let (urls, captions) = (text(&stretch.url)?, text(&stretch.caption)?);
-    let (urls, captions) = (urls.str().map_err(list)?, captions.str().map_err(list)?);
-    Ok(urls.iter().zip(captions.iter()).map(|(url, caption)| row(url.unwrap_or_default(), caption.unwrap_or_default())).collect())
+    let (urls, captions) = (frame.column(&stretch.url).map_err(list)?, frame.column(&stretch.caption).map_err(list)?);
+    let further: Vec<&Column> = frame.columns().iter().filter(|column| !named(column.name())).collect();
+    let row = |at: usize| {
+        let text = |column: &Column| match value(column, at) {
+            Some(Value::String(text)) => text,
+            Some(value) => value.to_string(),
+            None => String::new(),
+        };
+        let further = further.iter().filter_map(|column| Some((column.name().to_string(), value(column, at)?)));
+        stretch.row(&text(urls), &text(captions), further.collect())
+    };
+    Ok((0..frame.height()).map(row).collect())
+}
+
+/// A value of a table as JSON; `None` for null and for what is neither number, truth value nor text.
+fn value(column: &Column, row: usize) -> Option<Value> {
+    match column.get(row).ok()? {
+        AnyValue::String(text) => Some(text.into()),
+        AnyValue::StringOwned(text) => Some(text.as_str().into()),
+        AnyValue::Boolean(truth) => Some(truth.into()),
+        number @ (AnyValue::Float32(_) | AnyValue::Float64(_)) => number.extract::<f64>().map(Value::from),
+        number @ AnyValue::UInt64(_) => number.extract::<u64>().map(Value::from),
+        number => number.extract::<i64>().map(Value::from),
+    }
 }
 
 #[cfg(test)]
@@ -298,11 +410,24 @@ mod tests {
     }
 
     fn all(path: &Path, rows: u64) -> Vec<Row> {
-        cut(path, None, None, None, rows).expect("cut").iter().flat_map(|stretch| read(stretch).expect("read")).collect()
+        cut(path, Path::new("unused"), None, None, None, rows)
+            .expect("cut")
+            .iter()
+            .flat_map(|stretch| read(stretch).expect("read"))
+            .collect()
     }
 
     fn pair(url: &str, caption: &str) -> Row {
-        Row::Pair(Url::parse(url).expect("a URL"), caption.to_string())
+        Row::Pair(Box::new(Candidate::new(url.to_string(), String::new(), caption.to_string(), "column")))
+    }
+
+    /// The rows without what says where they come from.
+    fn bare(rows: Vec<Row>) -> Vec<Row> {
+        let bare = |row| match row {
+            Row::Pair(pair) => Row::Pair(Box::new(Candidate { source: String::new(), extra: String::new(), ..*pair })),
+            bad => bad,
+        };
+        rows.into_iter().map(bare).collect()
     }
 
     #[test]
@@ -320,12 +445,25 @@ mod tests {
         let csv = "\u{feff}id,TEXT,URL\n1,\"one, \"\"1\"\"\",http://e.org/1\n2, ,http://e.org/x\n3,c,ftp://e.org/\n4,c,\n5\n6,two,http://e.org/2\n";
         let tsv = "text\turl\n\"one, \"\"1\"\"\"\thttp://e.org/1\n\thttp://e.org/x\nc\tnothing\nc\t\nc\ntwo\thttp://e.org/2";
         let json = "{\"url\":\"http://e.org/1\",\"caption\":\"one, \\\"1\\\"\"}\n{\"url\":\"http://e.org/x\",\"caption\":null}\n{\"url\":\"x\",\"caption\":\"c\"}\n{\"caption\":\"c\"}\n{\n\n{\"url\":\"http://e.org/2\",\"caption\":\"two\"}\n";
-        for (name, text) in [("a.csv", csv), ("a.tsv", tsv), ("a.jsonl", json)] {
+        let array = format!("[{}]", json.trim_end().replace("{\n\n", "7\n").replace('\n', ",\n"));
+        let txt = "http://e.org/1 one, \"1\"\nhttp://e.org/x\nnothing c\n \t\nhttp:// c\nhttp://e.org/2\ttwo";
+        let (_dir, path) = write("a.txt", txt);
+        assert_eq!(
+            bare(all(&path, 2)),
+            [
+                pair("http://e.org/1", "one, \"1\""),
+                Row::Bad("no-caption"),
+                Row::Bad("bad-url"),
+                Row::Bad("bad-url"),
+                pair("http://e.org/2", "two")
+            ]
+        );
+        for (name, text) in [("a.csv", csv), ("a.tsv", tsv), ("a.jsonl", json), ("b.json", json), ("a.json", array.as_str())] {
             let (_dir, path) = write(name, text);
             for rows in [1, 2, 4, 100] {
-                assert_eq!(all(&path, rows), expected(), "{name} in stretches of {rows}");
+                assert_eq!(bare(all(&path, rows)), expected(), "{name} in stretches of {rows}");
             }
-            let limited = cut(&path, None, None, Some(5), 2).expect("cut");
+            let limited = cut(&path, Path::new("unused"), None, None, Some(5), 2).expect("cut");
             assert_eq!(limited.iter().map(|stretch| stretch.rows).collect::<Vec<_>>(), [2, 2, 1], "{name}");
         }
     }
@@ -341,22 +479,98 @@ mod tests {
         let rows = all(&path, 10);
         assert_eq!(rows.len(), 25);
         assert_eq!(rows[3], Row::Bad("no-url"));
-        assert_eq!(rows[24], pair("http://e.org/24", "t 24"));
+        assert_eq!(bare(rows).swap_remove(24), pair("http://e.org/24", "t 24"));
+    }
+
+    #[test]
+    fn further_columns_are_kept() {
+        let csv = "url,caption,License,n,creator\nhttp://e.org/1,one,by,,Ann\n";
+        let json = "{\"url\":\"http://e.org/1\",\"caption\":\"one\",\"License\":\"by\",\"n\":7,\"v\":[1,2],\"creator\":\"Ann\",\"page_url\":\"http://e.org/p\"}";
+        let only = |name: &str, text: &str| {
+            let (_dir, path) = write(name, text);
+            match all(&path, 10).swap_remove(0) {
+                Row::Pair(pair) => *pair,
+                bad => panic!("{bad:?}"),
+            }
+        };
+        let pair = only("a.csv", csv);
+        assert!(pair.source.starts_with("urls:") && pair.source.ends_with("a.csv"));
+        assert_eq!(
+            (pair.licence.as_str(), pair.author.as_str(), pair.extra.as_str()),
+            ("by", "Ann", r#"{"License":"by","creator":"Ann"}"#)
+        );
+        let pair = only("a.jsonl", json);
+        assert_eq!((pair.page_url.as_str(), pair.licence.as_str()), ("http://e.org/p", "by"));
+        assert_eq!(serde_json::from_str::<Value>(&pair.extra).expect("JSON")["n"], 7);
+        assert!(!pair.extra.contains("\"v\""));
+        let long = only("b.jsonl", &json.replace("Ann", &"x".repeat(MAX_EXTRA)));
+        assert_eq!(long.extra, "");
+
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("a.parquet");
+        let columns = vec![
+            Column::new("url".into(), ["http://e.org/1"]),
+            Column::new("caption".into(), ["one"]),
+            Column::new("similarity".into(), [0.5f32]),
+            Column::new("n".into(), [Some(7i32)]),
+            Column::new("none".into(), [None::<i64>]),
+            Column::new("license".into(), ["by"]),
+        ];
+        let mut frame = DataFrame::new(1, columns).expect("a frame");
+        ParquetWriter::new(File::create(&path).expect("created")).finish(&mut frame).expect("written");
+        match all(&path, 10).swap_remove(0) {
+            Row::Pair(pair) => {
+                assert_eq!(pair.licence, "by");
+                assert_eq!(
+                    serde_json::from_str::<Value>(&pair.extra).expect("JSON"),
+                    serde_json::json!({"similarity": 0.5, "n": 7, "license": "by"})
+                );
+            }
+            bad => panic!("{bad:?}"),
+        }
+    }
+
+    #[test]
+    fn packed_lists_are_read() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let text = b"url,caption\nhttp://e.org/1,one\nhttp://e.org/2,two\n";
+        let gz = {
+            let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+            std::io::Write::write_all(&mut packer, text).expect("packed");
+            packer.finish().expect("packed")
+        };
+        let bz2 = {
+            let mut packer = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::default());
+            std::io::Write::write_all(&mut packer, text).expect("packed");
+            packer.finish().expect("packed")
+        };
+        let zst = zstd::encode_all(text.as_slice(), 1).expect("packed");
+        for (name, bytes) in [("a.csv.gz", gz), ("b.csv.bz2", bz2), ("c.CSV.zst", zst)] {
+            let path = dir.path().join(name);
+            std::fs::write(&path, bytes).expect("written");
+            let stretches = cut(&path, &dir.path().join("lists"), None, None, None, 1).expect("cut");
+            assert_eq!(stretches.len(), 2, "{name}");
+            std::fs::remove_dir_all(dir.path().join("lists")).expect("removed");
+            assert_eq!(bare(read(&stretches[1]).expect("read")), [pair("http://e.org/2", "two")], "{name}");
+        }
+        let broken = dir.path().join("d.csv.gz");
+        std::fs::write(&broken, b"url,caption").expect("written");
+        assert!(cut(&broken, &dir.path().join("lists"), None, None, None, 1).expect_err("refused").to_string().contains("d.csv.gz"));
     }
 
     #[test]
     fn what_is_wrong_with_a_list_is_said() {
         let (_dir, path) = write("a.csv", "link,words\nhttp://e.org/1,one\n");
-        assert!(cut(&path, None, None, None, 10).expect_err("refused").to_string().contains("?caption=COLUMN"));
-        assert!(cut(&path, Some("u"), None, None, 10).expect_err("refused").to_string().contains("no column \"u\""));
-        let stretches = cut(&path, Some("link"), Some("words"), None, 10).expect("cut");
-        assert_eq!(read(&stretches[0]).expect("read"), [pair("http://e.org/1", "one")]);
+        assert!(cut(&path, Path::new("unused"), None, None, None, 10).expect_err("refused").to_string().contains("?caption=COLUMN"));
+        assert!(cut(&path, Path::new("unused"), Some("u"), None, None, 10).expect_err("refused").to_string().contains("no column \"u\""));
+        let stretches = cut(&path, Path::new("unused"), Some("link"), Some("words"), None, 10).expect("cut");
+        assert_eq!(bare(read(&stretches[0]).expect("read")), [pair("http://e.org/1", "one")]);
         std::fs::write(&path, "link,words\n").expect("written");
         assert!(read(&stretches[0]).expect_err("refused").to_string().contains("changed"));
         let (_dir, odd) = write("a.bin", "");
-        assert!(cut(&odd, None, None, None, 10).expect_err("refused").to_string().contains(".parquet"));
+        assert!(cut(&odd, Path::new("unused"), None, None, None, 10).expect_err("refused").to_string().contains(".parquet"));
         let (_dir, damaged) = write("a.parquet", "PAR1 nothing");
-        assert!(cut(&damaged, None, None, None, 10).is_err());
+        assert!(cut(&damaged, Path::new("unused"), None, None, None, 10).is_err());
     }
 
     #[test]

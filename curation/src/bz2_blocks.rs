@@ -1,21 +1,18 @@
 //! The blocks of a bzip2 file, found without decompressing it, so that several threads can decompress one stream.
 //!
 //! A bzip2 stream is a header of four bytes, blocks of bits that begin with a 48-bit mark at any bit, and an end mark with the
-//! checksum of all blocks. [`Blocks`] searches the marks; a [`Block`] is made into a stream of its own and given to the ordinary
-//! decompressor, which checks its checksum. The marks are chosen so that a block holds one by chance once in 2^48 bits: such a
-//! file (one in 1,600 of 20 GB) is refused as damaged, and can be read after decompressing it by other means.
+//! checksum of all blocks. [`Blocks`] searches the marks; `bz2_decode.rs` decodes a [`Block`] and compares its checksum. The marks are
+//! chosen so that a block holds one by chance once in 2^48 bits: such a file (one in 1,600 of 20 GB) is refused as damaged, and can be
+//! read after decompressing it by other means.
 
-use bzip2::{Decompress, Status};
 use std::io::{ErrorKind, Read};
 
 /// What begins a block, and what ends a stream: the digits of pi and of its square root.
 const BLOCK_MARK: u64 = 0x3141_5926_5359;
 const END_MARK: u64 = 0x1772_4538_5090;
-const MARK_BITS: u64 = 48;
+pub(crate) const MARK_BITS: u64 = 48;
 /// The longest block, compressed, in bytes: at most 900,000 bytes go into one, and bzip2 adds at most a few percent.
 const MAX_BLOCK: usize = 2 << 20;
-/// The longest block, decompressed, in bytes: runs of 255 equal bytes take 5, so 900,000 bytes may stand for 51 times as many.
-const MAX_XML: usize = 46 << 20;
 /// Bytes read at once.
 const READ: usize = 1 << 18;
 
@@ -33,11 +30,13 @@ const SECOND: [u8; 256] = {
 
 /// A block as it lies in the file.
 pub(crate) struct Block {
-    /// The bytes that hold it; its first bit is bit `first` of the first byte.
-    bytes: Vec<u8>,
-    first: u32,
-    bits: u64,
-    level: u8,
+    /// The bytes that hold it.
+    pub(crate) bytes: Vec<u8>,
+    /// Its first bit, below 8, and the one behind its last, counted in `bytes`.
+    pub(crate) first: u64,
+    pub(crate) end: u64,
+    /// Hundreds of thousands of bytes that it holds at most, before runs are expanded.
+    pub(crate) level: u8,
     /// Where it begins, in bytes of the file.
     pub(crate) offset: u64,
     /// Which of the file's streams it is in, counted from 1.
@@ -54,7 +53,7 @@ pub(crate) struct Bad {
 }
 
 impl Bad {
-    fn new(offset: u64, why: impl Into<String>) -> Self {
+    pub(crate) fn new(offset: u64, why: impl Into<String>) -> Self {
         Bad { offset, why: why.into(), io: None }
     }
 }
@@ -141,7 +140,7 @@ impl<R: Read> Blocks<R> {
         self.checksum = self.checksum.rotate_left(1) ^ checksum;
         self.place = Place::Mark(end);
         let bytes = self.buffer[..end.div_ceil(8) as usize].to_vec();
-        Ok(Block { bytes, first: bit as u32, bits: end - bit, level: self.level, offset: self.base, stream: self.stream })
+        Ok(Block { bytes, first: bit, end, level: self.level - b'0', offset: self.base, stream: self.stream })
     }
 
     /// The end mark at `bit` of the buffer.
@@ -223,58 +222,14 @@ fn find_mark(bytes: &[u8], from: usize) -> Option<u64> {
 impl Block {
     /// Bytes of the file that it takes.
     pub(crate) fn compressed_len(&self) -> u64 {
-        self.bits / 8
-    }
-
-    /// Decompresses the block.
-    pub(crate) fn decode(&self) -> Result<Vec<u8>, Bad> {
-        let bad = |why: String| Bad::new(self.offset, format!("a block of stream {} cannot be decompressed: {why}", self.stream));
-        let stream = self.as_stream();
-        let mut decoder = Decompress::new(false);
-        let mut out = Vec::with_capacity(1 << 20);
-        loop {
-            let before = (decoder.total_in(), decoder.total_out());
-            let rest = &stream[decoder.total_in() as usize..];
-            let status = decoder.decompress_vec(rest, &mut out).map_err(|error| bad(error.to_string()))?;
-            if status == Status::StreamEnd {
-                return Ok(out);
-            }
-            if out.len() >= MAX_XML {
-                return Err(bad(format!("it has more than {MAX_XML} bytes")));
-            }
-            if out.len() < out.capacity() && before == (decoder.total_in(), decoder.total_out()) {
-                return Err(bad("it breaks off".to_string()));
-            }
-            if out.len() == out.capacity() {
-                out.reserve(1 << 20);
-            }
-        }
-    }
-
-    /// A stream of its own: header, the block's bits brought to the start of a byte, end mark, and the block's checksum, which is that
-    /// of the whole stream then.
-    fn as_stream(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(self.bytes.len() + 16);
-        out.extend([b'B', b'Z', b'h', self.level]);
-        let whole = (self.bits / 8) as usize;
-        match self.first {
-            0 => out.extend_from_slice(&self.bytes[..whole]),
-            shift => out.extend(self.bytes.windows(2).take(whole).map(|pair| pair[0] << shift | pair[1] >> (8 - shift))),
-        }
-        let odd = self.bits % 8;
-        let rest = read_bits(&self.bytes, u64::from(self.first) + whole as u64 * 8, odd.max(1)).unwrap_or_default();
-        let checksum = read_bits(&self.bytes, u64::from(self.first) + MARK_BITS, 32).unwrap_or_default();
-        // The odd bits, the mark and the checksum: at most 87 bits, from the top of 128.
-        let tail = if odd == 0 { 0 } else { u128::from(rest) << (128 - odd) };
-        let tail = tail | u128::from(END_MARK) << (80 - odd) | u128::from(checksum) << (48 - odd);
-        out.extend_from_slice(&tail.to_be_bytes()[..(odd as usize + 80).div_ceil(8)]);
-        out
+        (self.end - self.first) / 8
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bz2_decode::Decoder;
     use bzip2::Compression;
     use bzip2::write::BzEncoder;
     use proptest::prelude::*;
@@ -288,12 +243,17 @@ mod tests {
 
     /// All bytes, and the number of blocks.
     fn unpack(bytes: &[u8]) -> Result<(Vec<u8>, usize), Bad> {
-        let (mut blocks, mut out, mut count) = (Blocks::new(bytes), Vec::new(), 0);
-        while let Some(block) = blocks.next()? {
-            out.extend(block.decode()?);
-            count += 1;
+        let (mut blocks, mut decoder, mut out, mut count) = (Blocks::new(bytes), Decoder::default(), Vec::new(), 0);
+        loop {
+            let block = blocks.next()?;
+            if let Some(content) = decoder.push(block.as_ref()) {
+                out.extend(content?);
+                count += 1;
+            }
+            if block.is_none() {
+                return Ok((out, count));
+            }
         }
-        Ok((out, count))
     }
 
     fn noise(length: usize) -> Vec<u8> {
@@ -323,7 +283,7 @@ mod tests {
         let mut damaged = packed.clone();
         damaged[150_000] ^= 4;
         let bad = unpack(&damaged).expect_err("damaged");
-        assert!(bad.offset > 90_000 && bad.offset < 150_000 && bad.why.contains("a block of stream 1 cannot be"), "{bad:?}");
+        assert!(bad.offset > 90_000 && bad.offset < 150_000 && bad.why.contains("a block of stream 1 is damaged"), "{bad:?}");
         let last = packed.len() - 2;
         let mut wrong_sum = packed.clone();
         wrong_sum[last] ^= 16;

@@ -1,10 +1,11 @@
 //! `card.md`: what a selection holds, what each rule removed and how to make it again, for people.
 //!
-//! Counts while samples pass by. Holds no times and no paths of this machine: same input, same bytes.
+//! Counts while samples pass by. Holds no times and no paths of this machine but those of the corpus: same input, same bytes.
 
 use crate::SelectSummary;
 use crate::filters::{Filters, Rule};
-use shards::Sample;
+use crate::pool::Seen;
+use shards::{Sample, outcome, script};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -24,6 +25,13 @@ pub(crate) struct Card {
     other_hosts: u64,
     words: [u64; WORD_CLASSES.len() + 1],
     sides: [u64; SIDE_CLASSES.len() + 1],
+    /// Captions by script.
+    scripts: BTreeMap<&'static str, u64>,
+    /// Pairs seen, by what became of them.
+    outcomes: BTreeMap<String, u64>,
+    /// The days of the first and the last decision.
+    days: Option<(String, String)>,
+    sources: Vec<String>,
 }
 
 impl Card {
@@ -37,9 +45,17 @@ impl Card {
             self.other_hosts += 1;
         }
         for caption in &sample.captions {
+            *self.scripts.entry(script(caption)).or_default() += 1;
             self.words[class(&WORD_CLASSES, caption.split_whitespace().count())] += 1;
         }
         self.sides[class(&SIDE_CLASSES, sample.width.min(sample.height) as usize)] += 1;
+    }
+
+    /// Takes over what is known of the crawl.
+    pub(crate) fn crawled(&mut self, seen: &Seen, sources: &[String]) {
+        self.outcomes = seen.outcomes.clone();
+        self.days = seen.times.map(|(first, last)| (day(first), day(last)));
+        self.sources = sources.to_vec();
     }
 
     /// Number of different hosts.
@@ -68,6 +84,7 @@ impl Card {
              `reasons.parquet` says of every pair of the pool whether it was kept and which rule refused it.\n",
             summary.samples, summary.kept, summary.pairs
         )?;
+        self.write_sources(out)?;
         writeln!(out, "## What each rule removed\n\nRules apply in this order, the first that refuses a pair is its reason.\n")?;
         writeln!(out, "| rule | removes | pairs | share of the pool |\n|---|---|---:|---:|")?;
         for (rule, (_, removed)) in Rule::all().zip(&summary.removed) {
@@ -84,6 +101,10 @@ impl Card {
         }
         writeln!(out, "\n## What it holds\n\n| words in the caption | captions |\n|---|---:|")?;
         write_classes(out, &WORD_CLASSES, &self.words)?;
+        writeln!(out, "\n| script of the caption (languages are not told apart) | captions |\n|---|---:|")?;
+        for (script, n) in &self.scripts {
+            writeln!(out, "| {script} | {n} |")?;
+        }
         writeln!(out, "\n| shorter side in pixels, as stored | samples |\n|---|---:|")?;
         write_classes(out, &SIDE_CLASSES, &self.sides)?;
         writeln!(out, "\nPictures come from {} hosts. The first {TOP_HOSTS}:\n\n| host | samples |\n|---|---:|", self.hosts())?;
@@ -108,6 +129,49 @@ impl Card {
              `image_url` and `page_url` of the manifest say where."
         )
     }
+}
+
+impl Card {
+    /// Where the pairs come from, when, and what was refused before anything was stored.
+    fn write_sources(&self, out: &mut String) -> std::fmt::Result {
+        if self.outcomes.is_empty() && self.sources.is_empty() {
+            return Ok(());
+        }
+        writeln!(out, "## Where it comes from\n")?;
+        for source in &self.sources {
+            let source: String = source.chars().map(|c| if c.is_control() || "|`<>".contains(c) { '?' } else { c }).collect();
+            writeln!(out, "- `{source}`")?;
+        }
+        if let Some((first, last)) = &self.days {
+            writeln!(out, "\nDecided from {first} to {last} (UTC).")?;
+        }
+        let opted: u64 = [outcome::OPTED_OUT, outcome::ROBOTS].iter().filter_map(|outcome| self.outcomes.get(*outcome)).sum();
+        writeln!(
+            out,
+            "\n{opted} pairs were left out because `robots.txt`, a header or a page's own words refuse the use; {} were taken down on request \
+             since. Licences are not recorded.\n",
+            self.outcomes.get("removed").unwrap_or(&0)
+        )?;
+        writeln!(out, "| what became of a pair that was seen | pairs |\n|---|---:|")?;
+        for (outcome, n) in &self.outcomes {
+            let outcome: String = outcome.chars().filter(|c| c.is_ascii_alphanumeric() || "-_:".contains(*c)).collect();
+            writeln!(out, "| {outcome} | {n} |")?;
+        }
+        writeln!(out)
+    }
+}
+
+/// The day of a time in milliseconds since 1970, as `2026-11-24`.
+fn day(time_ms: i64) -> String {
+    // Days since 0000-03-01 in the proleptic Gregorian calendar, cut into eras of 400 years.
+    let days = time_ms.div_euclid(86_400_000) + 719_468;
+    let (era, of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month + 2) / 5 + 1;
+    let (month, later) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    format!("{:04}-{month:02}-{day:02}", year + era * 400 + later)
 }
 
 fn class(bounds: &[usize], value: usize) -> usize {
@@ -137,6 +201,12 @@ fn host(url: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn days_of_times() {
+        let expected = [(0, "1970-01-01"), (951_782_400_000, "2000-02-29"), (1_795_478_400_000, "2026-11-24"), (-1, "1969-12-31")];
+        expected.map(|(time, text)| assert_eq!(day(time), text));
+    }
 
     #[test]
     fn hosts_and_classes() {

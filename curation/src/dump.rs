@@ -7,7 +7,7 @@
 use crate::Error;
 use crate::dump_head::DumpHead;
 use crate::dump_page::{Article, DumpCounts, read_pages};
-use crate::dump_source::{Place, Source};
+use crate::dump_source::{Piece, Place, Source, Unpacker};
 use memchr::memmem;
 use shards::Meter;
 use std::collections::BTreeMap;
@@ -94,46 +94,63 @@ type Take<'t> = dyn FnMut(Article) -> Result<(), Error> + 't;
 impl Reading<'_> {
     fn work(&self, take: &mut Take<'_>) {
         let ending = Ending(self);
+        let mut unpacker = Unpacker::default();
         loop {
-            match self.step(take) {
+            match self.step(&mut unpacker, take) {
                 Ok(true) => {}
                 Ok(false) => return std::mem::forget(ending),
-                Err((number, error)) => {
-                    let mut outcome = lock(&self.outcome);
-                    if outcome.error.as_ref().is_none_or(|(first, _)| *first > number) {
-                        outcome.error = Some((number, error));
-                    }
-                    return;
-                }
+                Err((number, error)) => return self.fail(number, error),
             }
         }
     }
 
-    /// Takes one piece and does all that it makes possible; false when there is none. Errors come with the piece's number.
-    fn step(&self, take: &mut Take<'_>) -> Result<bool, (u64, Error)> {
-        let piece = {
-            let mut slot = lock(&self.source);
-            let Some(source) = slot.as_mut() else { return Ok(false) };
-            let piece = source.next().map_err(|error| (u64::MAX, error))?;
-            if piece.is_none() {
+    /// Keeps the error that stands first in the file.
+    fn fail(&self, number: u64, error: Error) {
+        let mut outcome = lock(&self.outcome);
+        if outcome.error.as_ref().is_none_or(|(first, _)| *first > number) {
+            outcome.error = Some((number, error));
+        }
+    }
+
+    /// The next piece of the file; `None` at its end.
+    fn next(&self) -> Option<Piece> {
+        let mut slot = lock(&self.source);
+        let source = slot.as_mut()?;
+        match source.next() {
+            Ok(Some(piece)) => return Some(piece),
+            Ok(None) => {
                 let mut outcome = lock(&self.outcome);
                 (outcome.hash, outcome.length) = (source.hash(), source.position());
-                *slot = None;
             }
-            piece
-        };
-        let Some(piece) = piece else { return Ok(false) };
-        let (number, place, bytes) = (piece.number, piece.place, piece.len_on_disk());
-        let at = |error| (number, error);
-        let xml = piece.decode(self.path).map_err(at)?;
-        let (middle, fragment) = cut(&xml, place);
-        self.read(&xml[middle.clone()], place.plus(middle.start), take).map_err(at)?;
-        drop(xml);
-        for span in self.join(number, fragment).map_err(at)? {
-            self.read(&span.xml, span.place, take).map_err(at)?;
+            // What stands before it is read all the same: an error there comes first.
+            Err(error) => self.fail(u64::MAX, error),
         }
-        self.meter.add(bytes);
-        Ok(true)
+        *slot = None;
+        None
+    }
+
+    /// Takes one piece, and does all that the one before it makes possible; false at the end. Errors come with the piece's number.
+    fn step(&self, unpacker: &mut Unpacker, take: &mut Take<'_>) -> Result<bool, (u64, Error)> {
+        let piece = self.next();
+        let more = piece.is_some();
+        if let Some((piece, xml)) = unpacker.push(piece, self.path) {
+            self.piece(&piece, xml, take).map_err(|error| (piece.number, error))?;
+        }
+        // The first piece comes out with the second.
+        Ok(more)
+    }
+
+    /// Reads a piece and what it completes.
+    fn piece(&self, piece: &Piece, xml: Result<Vec<u8>, Error>, take: &mut Take<'_>) -> Result<(), Error> {
+        let xml = xml?;
+        let (middle, fragment) = cut(&xml, piece.place);
+        self.read(&xml[middle.clone()], piece.place.plus(middle.start), take)?;
+        drop(xml);
+        for span in self.join(piece.number, fragment)? {
+            self.read(&span.xml, span.place, take)?;
+        }
+        self.meter.add(piece.length);
+        Ok(())
     }
 
     /// Reads whole pages.

@@ -1,6 +1,6 @@
 //! The head of a dump: what its wiki is called and how it names its namespaces.
 
-use crate::dump_source::{Place, Source};
+use crate::dump_source::{Place, Source, Unpacker};
 use crate::{Error, Namespaces};
 use memchr::memmem;
 use quick_xml::Reader;
@@ -27,13 +27,16 @@ impl DumpHead {
     /// already there.
     pub fn read(path: &Path) -> Result<Self, Error> {
         let mut source = Source::open(path)?;
-        let mut head = Vec::new();
+        let (mut head, mut unpacker) = (Vec::new(), Unpacker::default());
         let mut place = Place { offset: 0, stream: 0, inner: 0 };
-        while memmem::find(&head, b"<page").is_none() {
-            let Some(piece) = source.next()? else { break };
-            place = if head.is_empty() { piece.place } else { place };
-            head.extend(piece.decode(path)?);
-            if head.len() > MAX_HEAD {
+        while memmem::find(&head, b"<page").is_none() && head.len() <= MAX_HEAD {
+            let next = source.next()?;
+            let ended = next.is_none();
+            if let Some((piece, xml)) = unpacker.push(next, path) {
+                place = if head.is_empty() { piece.place } else { place };
+                head.extend(xml?);
+            }
+            if ended {
                 break;
             }
         }

@@ -2,6 +2,7 @@
 
 use crate::Error;
 use crate::bz2_blocks::{Bad, Block, Blocks};
+use crate::bz2_decode::Decoder;
 use std::fs::File;
 use std::io::{Read, Result as IoResult, Seek};
 use std::path::{Path, PathBuf};
@@ -44,6 +45,8 @@ pub(crate) struct Piece {
     /// Its number, counted from 0 in file order.
     pub(crate) number: u64,
     pub(crate) place: Place,
+    /// Bytes of the file that it takes.
+    pub(crate) length: u64,
     content: Content,
 }
 
@@ -52,21 +55,24 @@ enum Content {
     Block(Block),
 }
 
-impl Piece {
-    /// Bytes of the file that it takes.
-    pub(crate) fn len_on_disk(&self) -> u64 {
-        match &self.content {
-            Content::Plain(bytes) => bytes.len() as u64,
-            Content::Block(block) => block.compressed_len(),
-        }
-    }
+/// Turns pieces into XML, one behind: the decoder does half of a block amid the next one.
+#[derive(Default)]
+pub(crate) struct Unpacker {
+    decoder: Decoder,
+    waiting: Option<Piece>,
+}
 
-    /// Its XML.
-    pub(crate) fn decode(self, path: &Path) -> Result<Vec<u8>, Error> {
-        match self.content {
-            Content::Plain(bytes) => Ok(bytes),
-            Content::Block(block) => block.decode().map_err(|bad| dump_error(path, bad)),
-        }
+impl Unpacker {
+    /// Takes the next piece, `None` at the end, and gives the one before it with its XML.
+    pub(crate) fn push(&mut self, piece: Option<Piece>, path: &Path) -> Option<(Piece, Result<Vec<u8>, Error>)> {
+        let block = piece.as_ref().and_then(|piece| if let Content::Block(block) = &piece.content { Some(block) } else { None });
+        let decoded = self.decoder.push(block);
+        let mut before = std::mem::replace(&mut self.waiting, piece)?;
+        let xml = match (&mut before.content, decoded) {
+            (Content::Plain(bytes), _) => Ok(std::mem::take(bytes)),
+            (Content::Block(_), decoded) => decoded.unwrap_or_else(|| Ok(Vec::new())).map_err(|bad| dump_error(path, bad)),
+        };
+        Some((before, xml))
     }
 }
 
@@ -125,7 +131,13 @@ impl Source {
         };
         let number = self.given;
         self.given += u64::from(piece.is_some());
-        Ok(piece.map(|(place, content)| Piece { number, place, content }))
+        Ok(piece.map(|(place, content)| {
+            let length = match &content {
+                Content::Plain(bytes) => bytes.len() as u64,
+                Content::Block(block) => block.compressed_len(),
+            };
+            Piece { number, place, length, content }
+        }))
     }
 
     /// The hash of the bytes read: of the whole file once `next` has given `None`.

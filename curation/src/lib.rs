@@ -13,6 +13,7 @@
 mod added;
 mod balance;
 mod bz2_blocks;
+mod bz2_decode;
 mod cap;
 mod card;
 mod counted;
@@ -40,6 +41,7 @@ mod runs;
 mod samples;
 mod selection;
 mod tally;
+mod tidy;
 mod token_trie;
 mod vocabulary;
 mod wikitag;

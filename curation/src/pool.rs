@@ -6,6 +6,7 @@
 use crate::Error;
 use crate::filters::Rule;
 use shards::{ImageId, Meter, PairId, Row, TableReader, hash_file, table_row};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 table_row! {
@@ -51,10 +52,14 @@ table_row! {
 }
 
 table_row! {
-    /// The only column of a candidate that a selection needs.
+    /// The columns of a candidate that a selection needs.
     pub(crate) struct SeenQueries in "candidates" {
         /// The queries it matches.
         query_ids: Vec<u32>,
+        /// What became of it.
+        outcome: String,
+        /// When that was decided, in milliseconds since 1970 UTC.
+        time_ms: i64,
     }
 }
 
@@ -195,11 +200,30 @@ pub(crate) fn pictures_by_caption(pool: &Pool) -> Vec<(u64, u32)> {
     both.chunk_by(|a, b| a.0 == b.0).map(|run| (run[0].0, run.len() as u32)).collect()
 }
 
-/// Counts for each query the distinct candidate pairs seen. A pair has one row in all candidate tables, so rows count.
-pub(crate) fn count_candidates(candidates: &Segments, queries: usize, meter: &Meter) -> Result<Vec<u64>, Error> {
-    let mut seen = vec![0u64; queries];
+/// What is counted of all candidates.
+#[derive(Default)]
+pub(crate) struct Seen {
+    /// Distinct pairs by query.
+    pub(crate) queries: Vec<u64>,
+    /// Pairs by what became of them.
+    pub(crate) outcomes: BTreeMap<String, u64>,
+    /// The first and the last decision, in milliseconds since 1970 UTC; pairs whose time is not known do not count.
+    pub(crate) times: Option<(i64, i64)>,
+}
+
+/// Counts the candidates, for each of `queries` queries too. A pair has one row in all candidate tables, so rows count.
+pub(crate) fn count_candidates(candidates: &Segments, queries: usize, meter: &Meter) -> Result<Seen, Error> {
+    let mut seen = Seen { queries: vec![0; queries], ..Seen::default() };
     candidates.each(meter, |_, _, row: SeenQueries| {
-        row.query_ids.iter().filter_map(|&id| seen.get_mut(id as usize).map(|n| *n += 1)).for_each(drop);
+        row.query_ids.iter().filter_map(|&id| seen.queries.get_mut(id as usize).map(|n| *n += 1)).for_each(drop);
+        if row.time_ms > 0 {
+            let (first, last) = seen.times.unwrap_or((row.time_ms, row.time_ms));
+            seen.times = Some((first.min(row.time_ms), last.max(row.time_ms)));
+        }
+        match seen.outcomes.get_mut(&row.outcome) {
+            Some(n) => *n += 1,
+            None => _ = seen.outcomes.insert(row.outcome, 1),
+        }
         Ok(())
     })?;
     Ok(seen)

@@ -8,7 +8,7 @@ use crate::balance::Balance;
 use crate::card::Card;
 use crate::duplicates::{NearSearch, exact_groups, repeated_captions};
 use crate::filters::{Filters, Rule};
-use crate::pool::{Facts, Matches, Pool, SeenQueries, Segments, Thumbnail, count_candidates, pictures_by_caption};
+use crate::pool::{Facts, Matches, Pool, Seen, SeenQueries, Segments, Thumbnail, count_candidates, pictures_by_caption};
 use crate::samples::Samples;
 use crate::{Cap, Error, Query};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -33,6 +33,8 @@ pub struct SelectOptions {
     pub filters: Filters,
     /// The segments that the catalogue knows as committed; `None` takes all that are there.
     pub segments: Option<Vec<u64>>,
+    /// Where the pairs come from, as `KIND:PLACE`, for the card.
+    pub sources: Vec<String>,
 }
 
 impl SelectOptions {
@@ -44,6 +46,7 @@ impl SelectOptions {
             per_query: None,
             filters: Filters::default(),
             segments: None,
+            sources: Vec::new(),
         }
     }
 }
@@ -89,7 +92,8 @@ pub fn select(options: &SelectOptions, meter: &Meter) -> Result<SelectSummary, E
     meter.say("duplicates");
     let (mut samples, comparisons_left_out) = drop_duplicates(&mut pool, &corpus.segments, &options.filters, meter)?;
     meter.say("balance");
-    let balance = corpus.balance(options, meter)?;
+    let seen = corpus.seen(options, meter)?;
+    let balance = corpus.balance(options, &seen)?;
     let (per_query, unreachable) =
         (balance.as_ref().map(|(cap, _)| cap.per_query), balance.as_ref().map_or(0, |(_, rule)| rule.unreachable()));
     if let Some((_, mut rule)) = balance {
@@ -115,6 +119,7 @@ pub fn select(options: &SelectOptions, meter: &Meter) -> Result<SelectSummary, E
     summary.kept = summary.pairs - removed.iter().sum::<u64>();
     let mut card = Card::default();
     write_tables(folder.part(), &pool, &samples, &corpus.segments, &mut card, &mut summary, meter)?;
+    card.crawled(&seen, &options.sources);
     corpus.describe(options, &summary, &card, folder.part())?;
     folder.commit()?;
     // Fewer passes were needed where there were no duplicates or no cap.
@@ -150,8 +155,15 @@ impl Corpus {
         options.corpus.join("queries.parquet")
     }
 
+    /// What was seen, by query where there is a list.
+    fn seen(&self, options: &SelectOptions, meter: &Meter) -> Result<Seen, Error> {
+        let list = self.queries(options);
+        let queries = if list.exists() { read_queries(&list)?.len() } else { 0 };
+        count_candidates(&self.candidates, queries, meter)
+    }
+
     /// The rule `balance` with its counts of candidates; `None` when it is off, or without a query list or cap.
-    fn balance(&self, options: &SelectOptions, meter: &Meter) -> Result<Option<(Cap, Balance)>, Error> {
+    fn balance(&self, options: &SelectOptions, seen: &Seen) -> Result<Option<(Cap, Balance)>, Error> {
         let crawled = self.number("per_query").unwrap_or(0);
         let per_query = options.per_query.unwrap_or(crawled);
         let list = self.queries(options);
@@ -161,7 +173,7 @@ impl Corpus {
         let wrong = |why: String| Error::Corpus { path: options.corpus.clone(), why };
         let seed = self.number("seed").ok_or_else(|| wrong("its meta.json has no seed".to_string()))?;
         let texts = read_queries(&list)?;
-        let seen = count_candidates(&self.candidates, texts.len(), meter)?;
+        let seen = seen.queries.clone();
         let headroom = self.meta.properties.get("headroom").and_then(|value| value.as_f64()).unwrap_or(DEFAULT_HEADROOM);
         let fetched = if crawled == 0 { f64::INFINITY } else { crawled as f64 * headroom.max(1.0) };
         let cap = Cap { seed, per_query };
@@ -191,6 +203,8 @@ impl Corpus {
         let mut settings = vec![("rules switched off".to_string(), if off.is_empty() { "none".to_string() } else { off.join(", ") })];
         let cap = summary.per_query.map_or("none".to_string(), |cap| format!("{cap} pairs a query"));
         settings.push(("cap".to_string(), cap));
+        settings.push(("diptych".to_string(), env!("CARGO_PKG_VERSION").to_string()));
+        settings.push(("format".to_string(), shards::FORMAT_VERSION.to_string()));
         settings.extend(self.number("seed").map(|seed| ("seed".to_string(), seed.to_string())));
         settings.extend(meta.parents.iter().map(|(role, hash)| (format!("hash of the {role}"), format!("`{hash}`"))));
         write_atomic(&part.join("card.md"), card.text(&options.name, summary, filters, &settings).as_bytes())?;

@@ -54,6 +54,7 @@ fn corpus(dir: &Path, segments: &[Vec<PoolRow>], queries: &[&str], per_query: u6
             detail: String::new(),
             attempts: 1,
             time_ms: 0,
+            ..Candidate::new(String::new(), String::new(), String::new(), "")
         };
         write(dir.join(format!("candidates/{:05}.parquet", i + 1)), rows.iter().map(seen).collect());
         write(dir.join(format!("pool/{:05}.parquet", i + 1)), rows.clone());

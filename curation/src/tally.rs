@@ -14,7 +14,7 @@ use rayon::slice::ParallelSliceMut;
 pub(crate) const BETWEEN: u8 = 0;
 /// Bytes that a pair takes in a full table, and a word beside its letters.
 const PAIR_BYTES: usize = 20;
-const WORD_BYTES: usize = 40;
+const WORD_BYTES: usize = 60;
 
 /// Counts of one thread.
 pub(crate) struct Tally<'a> {
@@ -53,11 +53,7 @@ impl<'a> Tally<'a> {
             self.close(true)?;
         }
         // The cap above is far below 2^32, so there is always a number.
-        let Some(number) = self.recent.number(text, &mut self.words) else { return Ok(()) };
-        if number as usize == self.counts.len() {
-            self.counts.push(0);
-        }
-        self.counts[number as usize] += times;
+        let Some(number) = self.recent.add(text, times, &mut self.words, &mut self.counts) else { return Ok(()) };
         if let (true, Some(last)) = (pair, self.last) {
             self.pairs.add(u64::from(last) << 32 | u64::from(number), times);
         }
@@ -68,15 +64,15 @@ impl<'a> Tally<'a> {
     /// Hands what was counted over as a run and begins anew.
     pub(crate) fn close(&mut self, spill: bool) -> Result<(), Error> {
         let words = std::mem::take(&mut self.words);
-        self.recent = Recent::default();
-        let counts = std::mem::take(&mut self.counts);
+        let mut counts = std::mem::take(&mut self.counts);
+        self.recent.settle(&mut counts);
         let pairs = std::mem::take(&mut self.pairs);
         let last = self.last.take().map(|last| words.text(last).to_string());
         write(self.runs, spill, &words, &counts, pairs.into_counts())?;
         // The next word may form a pair with the last one, which was counted already.
         if let Some(last) = last.filter(|_| spill) {
             self.last = self.words.number(&last);
-            self.counts.push(0);
+            self.counts = vec![0];
         }
         Ok(())
     }

@@ -8,6 +8,7 @@
 //! whatever the nesting. The stack is a vector of at most [`MAX_OPEN`] marks, so hostile nesting costs neither memory nor stack.
 
 use crate::namespaces::Namespaces;
+use crate::tidy::tidy;
 use crate::wikitag::{ClosingTags, Effect, Tag, read_tag};
 
 /// Open marks at once; further ones are dropped. MediaWiki itself stops at 100 nested templates ($wgMaxTemplateDepth).
@@ -447,37 +448,6 @@ fn address_length(text: &str) -> usize {
 /// Length of `text` up to what cannot be part of an address.
 fn address_end(text: &str) -> usize {
     text.find(|c: char| c.is_whitespace() || matches!(c, '[' | ']' | '<' | '>' | '{' | '}' | '|' | '"')).unwrap_or(text.len())
-}
-
-/// Collapses blanks, drops empty lines, invisible marks and brackets that have lost their content.
-fn tidy(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for line in text.lines() {
-        let start = out.len();
-        for word in line.split_whitespace() {
-            if out.len() > start && !out.ends_with([' ', '(']) {
-                out.push(' ');
-            }
-            if word.is_ascii() && !word.contains('(') && !out.ends_with('(') {
-                out.push_str(word);
-                continue;
-            }
-            // Soft hyphens and direction marks are layout; inside a word they would make another word of it.
-            for c in word.chars().filter(|c| !matches!(c, '\u{AD}' | '\u{200B}' | '\u{200E}' | '\u{200F}' | '\u{FEFF}')) {
-                let bare = out[start..].ends_with('(');
-                if bare && c == ')' {
-                    out.pop();
-                } else if !bare || !matches!(c, ',' | ';') {
-                    out.push(c);
-                }
-            }
-        }
-        out.truncate(start + out[start..].trim_end().len());
-        if out.len() > start {
-            out.push('\n');
-        }
-    }
-    out
 }
 
 #[cfg(test)]

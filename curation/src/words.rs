@@ -2,13 +2,16 @@
 
 use crate::Rule;
 use crate::folded::{fold, is_dense};
+use icu_segmenter::options::WordBreakInvariantOptions;
+use icu_segmenter::{WordSegmenter, WordSegmenterBorrowed};
 use std::borrow::Cow;
 use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 use unicode_segmentation::UnicodeSegmentation;
 
-/// Cuts texts into words.
+/// Cuts texts into words. Has dictionaries and models for scripts without blanks, so make one and keep it.
 pub struct Words {
     rule: Rule,
+    dense: WordSegmenterBorrowed<'static>,
     /// The piece of text in hand, in the form in which it is counted.
     form: String,
 }
@@ -26,15 +29,15 @@ pub struct Word<'a> {
 impl Words {
     /// Words in the form that `rule` compares: folded, or NFC with capitals kept.
     pub fn new(rule: Rule) -> Self {
-        Words { rule, form: String::new() }
+        Words { rule, dense: WordSegmenter::new_auto(WordBreakInvariantOptions::default()), form: String::new() }
     }
 
     /// Calls `found` with each word of `text`.
     ///
     /// Words are those of Unicode's default segmentation (UAX 29): they hold a letter or number, keep apostrophes (`don't`) and points
-    /// between numbers (`3.5`), and break at hyphens. Colons break words, which UAX 29 leaves to the language. Scripts written
-    /// without blanks have no words there: Chinese, Hiragana, Thai and the like give single letters with their marks, as in MetaCLIP 2
-    /// without a segmenter, and two of them in a row are a pair; Katakana stays together.
+    /// between numbers (`3.5`), and break at hyphens. Colons break words, which UAX 29 leaves to the language. Runs of scripts
+    /// written without blanks are cut by ICU4X: Chinese and Japanese by dictionary, Thai, Lao, Burmese and Khmer by its models, Tibetan at its
+    /// marks.
     pub fn each(&mut self, text: &str, mut found: impl FnMut(Word<'_>)) {
         // A blank always parts words, so what stands between two can be looked at alone; most of it is plain ASCII.
         let mut joined = false;
@@ -82,7 +85,7 @@ impl Words {
             // A blank joins words of letters only, and the two kinds make no pair with each other.
             *joined &= !dense && rest.len() == form.len();
             if dense {
-                run.split_word_bounds().for_each(|segment| emit(segment, joined, found));
+                self.dense(run, joined, found);
             } else {
                 spaced(run, joined, found);
             }
@@ -90,6 +93,15 @@ impl Words {
         }
         // Dense words are joined by standing side by side, and a blank stands here.
         *joined &= form.chars().next_back().is_none_or(|last| !is_dense(last));
+    }
+
+    /// The words of a run of letters of scripts without blanks.
+    fn dense(&self, run: &str, joined: &mut bool, found: &mut impl FnMut(Word<'_>)) {
+        let mut start = 0;
+        for end in self.dense.segment_str(run).filter(|&end| end > 0) {
+            emit(&run[start..end], joined, found);
+            start = end;
+        }
     }
 }
 
@@ -178,11 +190,18 @@ mod tests {
     }
 
     #[test]
-    fn scripts_without_blanks_are_cut_into_letters() {
-        assert_eq!(pairs("黒い猫 タワー。"), "黒 +い +猫 タワー");
-        assert_eq!(pairs("北京大学"), "北 +京 +大 +学");
-        assert_eq!(pairs("ที่นี่"), "ที่ +นี่");
-        assert_eq!(pairs("赤いTシャツ"), "赤 +い t シャツ");
+    fn scripts_without_blanks_are_cut_into_words() {
+        let list = |text| list(text, Rule::Folded);
+        assert_eq!(list("黒い猫が東京タワーを見る。"), ["黒い", "猫", "が", "東京", "タワー", "を", "見る"]);
+        assert_eq!(list("北京大学的学生"), ["北京", "大学", "的", "学生"]);
+        assert_eq!(list("ภาษาไทยภาษาไทย"), ["ภาษา", "ไทย", "ภาษา", "ไทย"]);
+        for text in ["ខ្ញុំចូលចិត្តឆ្មាណាស់", "ຂ້ອຍມັກແມວຫຼາຍ", "ကျွန်တော်ကြောင်ကိုချစ်တယ်"]
+        {
+            let words = list(text);
+            assert!(words.len() > 1 && words.concat() == text, "{words:?}");
+        }
+        assert_eq!(list("རྒྱལ་ཁབ།"), ["རྒྱལ", "ཁབ"]);
+        assert_eq!(list("赤いTシャツ"), ["赤い", "t", "シャツ"]);
     }
 
     #[test]
@@ -196,7 +215,7 @@ mod tests {
     fn signs_and_lines_part_words() {
         assert_eq!(pairs("New York, the big  apple"), "new +york the +big +apple");
         assert_eq!(pairs("a (b) c\nd e: f:g x-ray 'q' r"), "a b c d +e f g +x ray q r");
-        assert_eq!(pairs("黒い 東京"), "黒 +い 東 +京");
+        assert_eq!(pairs("黒い猫 東京"), "黒い +猫 東京");
         assert_eq!(pairs("big 猫 cat a猫b"), "big 猫 cat +a 猫 b");
         assert_eq!(pairs("été à — Paris"), "été +à paris");
     }

@@ -13,10 +13,16 @@ pub fn clean_caption(raw: &str) -> String {
     // A caption needs no more than this many bytes of input: the longest entity takes 33 bytes for one character.
     let raw = &raw[..raw.floor_char_boundary(MAX_CAPTION_CHARS * 64)];
     let decoded = html_escape::decode_html_entities(raw);
-    let mut out = String::with_capacity(decoded.len().min(4 * MAX_CAPTION_CHARS));
+    // ASCII is NFC already, and most captions are ASCII.
+    if decoded.is_ascii() { collapse(decoded.chars(), decoded.len()) } else { collapse(decoded.nfc(), decoded.len()) }
+}
+
+/// Runs of white space and control characters to one blank, none at the ends, up to the longest caption.
+fn collapse(text: impl Iterator<Item = char>, length: usize) -> String {
+    let mut out = String::with_capacity(length.min(4 * MAX_CAPTION_CHARS));
     let mut chars = 0;
     let mut blank = false;
-    for c in decoded.nfc() {
+    for c in text {
         if c.is_whitespace() || c.is_control() {
             blank = chars > 0;
             continue;

@@ -1,6 +1,7 @@
 //! Files that are whole or absent: written under a temporary name, synced, renamed into place.
 
 use crate::Error;
+use crate::store::Stored;
 use std::fs::File;
 use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -107,7 +108,7 @@ pub fn sync_folder(folder: &Path) -> Result<(), Error> {
     File::open(folder).and_then(|dir| dir.sync_all()).map_err(Error::io("sync folder", folder))
 }
 
-/// Removes the temporary files that a killed program left in `folder` (not below it); a missing folder is fine.
+/// Removes the temporary files and folders that a killed program left in `folder` (not below it); a missing folder is fine.
 ///
 /// # Errors
 /// `Io` when the folder cannot be listed or a leftover cannot be removed.
@@ -120,18 +121,21 @@ pub fn remove_temporaries(folder: &Path) -> Result<(), Error> {
     for entry in entries {
         let path = entry.map_err(Error::io("list", folder))?.path();
         if path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(TEMPORARY)) {
-            std::fs::remove_file(&path).map_err(Error::io("remove", &path))?;
+            // A folder that was being filled when the program was killed is a leftover as well.
+            let is_folder = std::fs::symlink_metadata(&path).is_ok_and(|file| file.is_dir());
+            let removed = if is_folder { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
+            removed.map_err(Error::io("remove", &path))?;
         }
     }
     Ok(())
 }
 
-/// The BLAKE3 hash of a file, in hex.
+/// The BLAKE3 hash of the file at a path or address, in hex.
 ///
 /// # Errors
 /// `Io` when the file cannot be read.
 pub fn hash_file(path: &Path) -> Result<String, Error> {
-    let mut file = File::open(path).map_err(Error::io("open", path))?;
+    let mut file = Stored::open_ahead(path)?;
     let mut hasher = blake3::Hasher::new();
     let mut buffer = vec![0; 1 << 20];
     loop {
@@ -164,6 +168,8 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         std::fs::write(dir.path().join(format!("a{TEMPORARY}")), b"x").expect("written");
         std::fs::write(dir.path().join("a"), b"x").expect("written");
+        std::fs::create_dir(dir.path().join(format!("b{TEMPORARY}"))).expect("made");
+        std::fs::write(dir.path().join(format!("b{TEMPORARY}/c")), b"x").expect("written");
         remove_temporaries(dir.path()).expect("swept");
         remove_temporaries(&dir.path().join("missing")).expect("fine");
         assert_eq!(std::fs::read_dir(dir.path()).expect("listed").count(), 1);

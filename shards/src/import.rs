@@ -3,12 +3,19 @@
 //! Every picture is decoded once, so that a manifest names only what a loader can read.
 
 mod folders;
+mod raw;
+mod record;
+mod segment;
 mod tars;
+mod uids;
 
-use crate::pack::{MAX_IMAGE_BYTES, ShardLimits};
+pub use segment::{PoolImport, PoolSource, Queries, Segment, pool_sources};
+
+use crate::census::Census;
+use crate::pack::{MAX_IMAGE_BYTES, ShardLimits, write_json};
 use crate::{AtomicFolder, Error, Format, ImageId, Limits, Meta, Meter, PictureError, Sample, decode, write_atomic};
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Files decoded at once; their bytes are in memory together.
 const AT_ONCE: usize = 64;
@@ -28,16 +35,18 @@ pub struct ImportOptions {
     pub samples_per_shard: usize,
     /// A tar is closed before its pictures exceed this many bytes.
     pub max_shard_bytes: u64,
+    /// For `datacomp:`, the subset: a NumPy file of the uids to take.
+    pub subset: Option<PathBuf>,
 }
 
 impl Default for ImportOptions {
     fn default() -> Self {
-        ImportOptions { split: None, limits: Limits::default(), samples_per_shard: 10_000, max_shard_bytes: 1 << 30 }
+        ImportOptions { split: None, limits: Limits::default(), samples_per_shard: 10_000, max_shard_bytes: 1 << 30, subset: None }
     }
 }
 
 /// What was imported.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct ImportSummary {
     /// Samples in the manifest.
     pub samples: u64,
@@ -47,9 +56,15 @@ pub struct ImportSummary {
     pub left_out: BTreeMap<String, u64>,
     /// The first 20 names for each reason, as `REASON: NAME: why`.
     pub names: Vec<String>,
+    census: Census,
 }
 
 impl ImportSummary {
+    fn count(&mut self, sample: &Sample) {
+        self.samples += 1;
+        self.census.count(sample);
+    }
+
     fn leave_out(&mut self, reason: &str, name: impl std::fmt::Display, why: impl std::fmt::Display) {
         let count = self.left_out.entry(reason.to_string()).or_default();
         *count += 1;
@@ -66,13 +81,18 @@ impl ImportSummary {
 ///   underscores as blanks. Without split folders the split is `test`.
 /// - `tar:FILE` or `tar:DIR`: WebDataset tars, of which nothing is copied: the manifest refers to them where they lie. Captions
 ///   from `.txt` and `.json` members, labels from `.cls`. The split is that in the tar's or its folder's name, else `test` for
-///   samples with a label and `train` for others.
+///   samples with a label and `train` for others. Beside them `classnames.txt` names the classes, `dataset_type.txt` may say
+///   `retrieval` (a caption in each line) and `zeroshot_classification_templates.txt` becomes `templates.txt`, as CLIP_benchmark
+///   has it. An address may hold a range: `tar:s3://bucket/{00000..00041}.tar`.
+/// - `img2dataset:DIR`: the tars of an output folder; `datacomp:DIR`: those of a DataComp folder, and of them the subset. The split
+///   is `train`.
+/// - `cifar:DIR`: the binary version of CIFAR-10 or CIFAR-100; `mnist:DIR`: pairs of IDX files.
 ///
 /// # Errors
 /// `Option` for an unknown kind; `Unusable` when the data is not laid out so, or no picture can be read; `Occupied` when `out`
 /// is something else than shards; `Io`, `Table` and `Tar` for what cannot be read or written as a whole.
 pub fn import(source: &str, out: &Path, options: &ImportOptions, meter: &Meter) -> Result<ImportSummary, Error> {
-    let unknown = || Error::Option { option: "import", why: format!("{source:?} is not folder:DIR or tar:FILE_OR_DIR") };
+    let unknown = || Error::Option { option: "import", why: format!("{source:?} is none of {}", IMPORT_KINDS.join(", ")) };
     let (kind, place) = source.split_once(':').filter(|(_, place)| !place.is_empty()).ok_or_else(unknown)?;
     let place = Path::new(place);
     if let Some(split) = options.split.as_deref().filter(|split| !SPLITS.iter().any(|(_, known)| known == split)) {
@@ -83,6 +103,10 @@ pub fn import(source: &str, out: &Path, options: &ImportOptions, meter: &Meter) 
     let run = match kind {
         "folder" => folders::import,
         "tar" => tars::import,
+        "img2dataset" => tars::img2dataset,
+        "datacomp" => tars::datacomp,
+        "cifar" => raw::cifar,
+        "mnist" => raw::mnist,
         _ => return Err(unknown()),
     };
     let folder = AtomicFolder::create(out, "shards")?;
@@ -94,16 +118,30 @@ pub fn import(source: &str, out: &Path, options: &ImportOptions, meter: &Meter) 
     }
     summary.classes = classes.len() as u64;
     if !classes.is_empty() {
-        let path = folder.part().join("classes.json");
-        let mut text = serde_json::to_vec_pretty(&classes).map_err(|error| Error::Json { path: path.clone(), why: error.to_string() })?;
-        text.push(b'\n');
-        write_atomic(&path, &text)?;
+        write_json(&folder.part().join("classes.json"), &classes)?;
     }
+    write_atomic(&folder.part().join("card.md"), card(kind, place, &summary).as_bytes())?;
     let left_out: u64 = summary.left_out.values().sum();
     let meta = Meta::new("shards").with("imported", kind).with("samples", summary.samples).with("left_out", left_out);
     meta.write(folder.part())?;
     folder.commit()?;
     Ok(summary)
+}
+
+/// What `KIND:WHERE` may be.
+pub const IMPORT_KINDS: [&str; 6] = ["folder:DIR", "tar:PATH", "img2dataset:DIR", "datacomp:DIR", "cifar:DIR", "mnist:DIR"];
+
+/// The card of an imported set. It names the place by its last part only: the way there is this machine's affair.
+fn card(kind: &str, place: &Path, summary: &ImportSummary) -> String {
+    let name = place.file_name().unwrap_or_default().to_string_lossy().replace(['|', '`', '\n'], "?");
+    let mut card = format!("# Imported from `{kind}:{name}`\n\n");
+    card.push_str("Pictures and captions are those of that set, and so are their licences and dates: nothing here says what they are.\n");
+    if !summary.left_out.is_empty() {
+        card.push_str("\n## Left out\n\n| reason | samples |\n|---|---:|\n");
+        summary.left_out.iter().for_each(|(reason, n)| card.push_str(&format!("| {reason} | {n} |\n")));
+    }
+    let settings = [("kind", kind.to_string()), ("classes", summary.classes.to_string())];
+    card + &summary.census.section("What it holds", true, &settings)
 }
 
 /// The split that a file or folder name stands for.

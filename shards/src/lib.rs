@@ -7,6 +7,8 @@
 //! - rows: [`Candidate`], [`PoolRow`], [`Sample`], [`Reason`], each a [`Row`] of a Parquet table ([`TableWriter`], [`TableReader`]);
 //! - files: [`AtomicFile`] and [`AtomicFolder`] (nothing half-written at a final path), [`TarWriter`] and [`TarReader`], [`Meta`];
 //! - manifests made of others: [`shuffle`] packs the samples of one into shuffled tars, [`import`] makes one of foreign data;
+//! - addresses: `s3://`, `gs://` and `https://` wherever a path to read from stands ([`Stored`], [`beside`]);
+//! - takedown: [`Removed`], which readers obey, [`take_down`] and [`erase`], which rewrite;
 //! - pictures: [`decode`] under [`Limits`], [`ResizeMode`], [`encode_jpeg`], [`Measures`] taken once at ingest;
 //! - [`Job`] and [`Commit`], the words in which the crawler and the catalogue speak of work;
 //! - [`Meter`], the counter that the program draws as progress.
@@ -15,6 +17,8 @@
 
 mod area;
 mod caption;
+mod census;
+mod erase;
 mod error;
 mod files;
 mod folder;
@@ -23,35 +27,50 @@ mod import;
 mod jpeg;
 mod ledger;
 mod measure;
+mod mend;
 mod meta;
 mod meter;
 pub mod outcome;
 mod pack;
 mod picture;
+mod removed;
 mod resize;
 mod rows;
+mod script;
 mod shuffle;
 mod simd;
+mod store;
 mod sum;
 mod table;
+mod takedown;
 mod tar;
 mod urls;
 
 pub use caption::{MAX_CAPTION_CHARS, clean_caption};
+pub use erase::{ERASED, erase};
 pub use error::Error;
 pub use files::{AtomicFile, hash_file, remove_temporaries, sync_folder, write_atomic};
 pub use folder::AtomicFolder;
 pub use ids::{ImageId, PairId};
-pub use import::{ImportOptions, ImportSummary, import};
+pub use import::{IMPORT_KINDS, ImportOptions, ImportSummary, PoolImport, PoolSource, Queries, Segment, import, pool_sources};
 pub use ledger::{Commit, HostDelta, Job, JobKind, NewJob, PageLink, SegmentTotals, TakenUp};
 pub use measure::{Measures, THUMBNAIL_SIDE, flatness, perceptual_hash, pixel_hash, thumbnail};
+pub use mend::{Expected, Mended, mend, rebuild_manifest, rebuild_pool};
 pub use meta::{FORMAT_VERSION, Meta};
 pub use meter::Meter;
+pub use pack::{SUMS, write_json};
 pub use picture::{Format, Limits, Picture, PictureError, decode, encode_jpeg, png_bytes};
+pub use removed::{REMOVED, Removed, url_name};
 pub use resize::{ResizeMode, resize_exact, shrink};
-pub use rows::{Candidate, PoolRow, Reason, Sample};
+pub use rows::{Candidate, PoolRow, Reason, Removal, Sample};
+pub use script::script;
 pub use shuffle::{ShuffleOptions, ShuffleSummary, shuffle};
+pub use store::{ReadAt, Stored, beside, is_address, read as read_file};
 pub use sum::check_sum;
 pub use table::{BadCell, Cell, Row, TableReader, TableWriter, column};
-pub use tar::{Extent, Member, TarReader, TarWriter, member_at, member_sum, read_extent};
-pub use urls::canonical_url;
+pub use takedown::{REPLACES, TakenDown, rewrite, take_down};
+pub use tar::{Extent, Header, Member, TarReader, TarWriter, member_at, member_sum, read_extent};
+pub use urls::{canonical_text, canonical_url};
+
+#[cfg(test)]
+mod hostile_tests;

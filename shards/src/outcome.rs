@@ -38,27 +38,13 @@ pub const ROBOTS: &str = "robots";
 pub const UNSAFE_ADDRESS: &str = "unsafe_address";
 /// The same URL with the same caption again: counted, never a row.
 pub const DUPLICATE_URL: &str = "duplicate_url";
+/// Taken down since; the outcome before is its detail.
+pub const REMOVED: &str = "removed";
 
 /// All of them, the good one first.
-pub const ALL: [&str; 18] = [
-    OK,
-    UNMATCHED,
-    FULL,
-    DNS,
-    CONNECT,
-    TLS,
-    TIMEOUT,
-    HTTP_4XX,
-    HTTP_429,
-    HTTP_5XX,
-    TOO_BIG,
-    NOT_IMAGE,
-    DECODE,
-    TOO_SMALL,
-    OPTED_OUT,
-    ROBOTS,
-    UNSAFE_ADDRESS,
-    DUPLICATE_URL,
+pub const ALL: [&str; 19] = [
+    OK, UNMATCHED, FULL, DNS, CONNECT, TLS, TIMEOUT, HTTP_4XX, HTTP_429, HTTP_5XX, TOO_BIG, NOT_IMAGE, DECODE, TOO_SMALL, OPTED_OUT, ROBOTS,
+    UNSAFE_ADDRESS, DUPLICATE_URL, REMOVED,
 ];
 
 /// Failures of fetching, which another day may heal: what `crawl --retry` is for.
@@ -66,5 +52,5 @@ pub const FAILURES: [&str; 7] = [DNS, CONNECT, TLS, TIMEOUT, HTTP_4XX, HTTP_429,
 
 /// Whether `crawl --retry` may name it: everything that was fetched, or tried to be, without success.
 pub fn can_retry(outcome: &str) -> bool {
-    ALL.contains(&outcome) && ![OK, UNMATCHED, DUPLICATE_URL].contains(&outcome)
+    ALL.contains(&outcome) && ![OK, UNMATCHED, DUPLICATE_URL, REMOVED].contains(&outcome)
 }

@@ -1,12 +1,15 @@
 //! Packing samples into numbered WebDataset tars with a manifest: what `shuffle` and `import` have in common.
 
-use crate::{Error, Format, Sample, TableWriter, TarWriter, write_atomic};
+use crate::{Error, Format, Sample, TableWriter, TarWriter, store, write_atomic};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Largest picture file that is copied or decoded, in bytes; a longer one is damage or an attack.
 pub(crate) const MAX_IMAGE_BYTES: u64 = 64 << 20;
+
+/// The file of a folder that holds the BLAKE3 of each of its large files by name, in hex.
+pub const SUMS: &str = "sums.json";
 
 /// When a tar is full.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +37,10 @@ pub(crate) struct Packer {
     row: usize,
     /// Samples by tar name, as open_clip reads it.
     sizes: BTreeMap<String, usize>,
+    /// BLAKE3 by tar name, in hex.
+    sums: BTreeMap<String, String>,
+    /// Where full tars are sent instead of staying here.
+    address: Option<PathBuf>,
     manifest: TableWriter<Sample>,
 }
 
@@ -41,7 +48,22 @@ impl Packer {
     pub(crate) fn create(folder: &Path, limits: ShardLimits) -> Result<Self, Error> {
         limits.check()?;
         let manifest = TableWriter::create(&folder.join("manifest.parquet"), &[])?;
-        Ok(Packer { folder: folder.to_path_buf(), limits, tar: None, row: 0, sizes: BTreeMap::new(), manifest })
+        Ok(Packer {
+            folder: folder.to_path_buf(),
+            limits,
+            tar: None,
+            row: 0,
+            sizes: BTreeMap::new(),
+            sums: BTreeMap::new(),
+            address: None,
+            manifest,
+        })
+    }
+
+    /// Sends each full tar to this address, so that no more than one lies here.
+    pub(crate) fn with_address(mut self, address: Option<PathBuf>) -> Self {
+        self.address = address;
+        self
     }
 
     /// Adds a sample whose picture is `image`. Its key, tar and extents are set here; `extra` are further fields for the
@@ -76,24 +98,37 @@ impl Packer {
 
     fn close(&mut self) -> Result<(), Error> {
         if let Some(tar) = self.tar.take() {
-            tar.finish()?;
-            self.sizes.insert(format!("{:05}.tar", self.sizes.len()), self.row);
+            let name = format!("{:05}.tar", self.sizes.len());
+            self.sums.insert(name.clone(), tar.finish_summed()?);
+            if let Some(address) = &self.address {
+                let here = self.folder.join(&name);
+                store::send(&here, &address.join(&name))?;
+                std::fs::remove_file(&here).map_err(Error::io("remove", &here))?;
+            }
+            self.sizes.insert(name, self.row);
         }
         self.row = 0;
         Ok(())
     }
 
-    /// Closes the last tar, writes manifest and `sizes.json`; returns the number of tars.
+    /// Closes the last tar, writes manifest, `sizes.json` and `sums.json`; returns the number of tars.
     pub(crate) fn finish(mut self) -> Result<u64, Error> {
         self.close()?;
         self.manifest.finish()?;
-        let path = self.folder.join("sizes.json");
-        let mut text =
-            serde_json::to_vec_pretty(&self.sizes).map_err(|error| Error::Json { path: path.clone(), why: error.to_string() })?;
-        text.push(b'\n');
-        write_atomic(&path, &text)?;
+        write_json(&self.folder.join("sizes.json"), &self.sizes)?;
+        write_json(&self.folder.join(SUMS), &self.sums)?;
         Ok(self.sizes.len() as u64)
     }
+}
+
+/// Writes a value as indented JSON with a line end.
+///
+/// # Errors
+/// As [`write_atomic`].
+pub fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<(), Error> {
+    let mut text = serde_json::to_vec_pretty(value).map_err(|error| Error::Json { path: path.to_path_buf(), why: error.to_string() })?;
+    text.push(b'\n');
+    write_atomic(path, &text)
 }
 
 /// The JSON member: everything the manifest says of a sample but where it lies, so that a tar alone tells its story.
@@ -108,6 +143,10 @@ fn record(sample: &Sample, mut fields: Map<String, Value>) -> Value {
     fields.insert("width".into(), json!(sample.width));
     fields.insert("height".into(), json!(sample.height));
     fields.insert("split".into(), json!(sample.split));
+    fields.insert("query_ids".into(), json!(sample.query_ids));
+    fields.insert("weight".into(), json!(sample.weight));
+    // As text: many readers of JSON hold numbers as doubles.
+    fields.insert("group_id".into(), json!(sample.group_id.to_string()));
     if let Some(label) = sample.label {
         fields.insert("label".into(), json!(label));
     }

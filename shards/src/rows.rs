@@ -1,6 +1,6 @@
 //! The rows that rooms hand to each other. Column meanings are part of the format (`FORMAT.md`).
 
-use crate::{Extent, ImageId, PairId, table_row};
+use crate::{Extent, ImageId, PairId, outcome, table_row};
 
 table_row! {
     /// A pair that was seen, whether or not its image was fetched: one row of `candidates/*.parquet`.
@@ -13,11 +13,12 @@ table_row! {
         page_url: String,
         /// The cleaned caption.
         caption: String,
-        /// Where the caption stood: `alt`, `title`, `figcaption`, `aria-label`, or `column` for a URL list.
+        /// Where the caption stood: `alt`, `title`, `figcaption`, `aria-label`; `column` in a URL list, `description` or `title` in a search.
         field: String,
         /// The queries it matches, ascending, as ids of `queries.parquet`.
         query_ids: Vec<u32>,
-        /// `ok`, or why not: one of the words of [`crate::outcome`], such as `unmatched`, `full`, `robots`, `http_4xx`, `timeout`.
+        /// `ok`, or why not: one of the words of [`crate::outcome`], such as `unmatched`, `full`, `robots`, `http_4xx`, `timeout`; `removed`
+        /// when it was taken down since: URLs and caption are empty then, and `detail` is the outcome before.
         outcome: String,
         /// The outcome in words, such as `404 Not Found`.
         detail: String,
@@ -25,6 +26,42 @@ table_row! {
         attempts: u32,
         /// When it was decided, in milliseconds since 1970 UTC.
         time_ms: i64,
+        /// Where it was found: `web:HOST`, `urls:FILE`, `wat:FILE`, `warc:FILE`, or a search service such as `openverse:QUERY`.
+        source: String,
+        /// When its page was fetched or its service asked, in milliseconds since 1970 UTC; 0 when the source does not say.
+        found_ms: i64,
+        /// The words that stand around the image on its page, cut short; empty when the source does not say.
+        nearby: String,
+        /// A hint of the licence: a name or an address as found; empty when there is none.
+        licence: String,
+        /// Who made the image, as the source says; empty when it does not.
+        author: String,
+        /// Further columns of a URL list, a JSON object; empty when there are none.
+        extra: String,
+    }
+}
+
+impl Candidate {
+    /// A pair as it is found, not yet matched and not decided. `image_url` is canonical, `caption` cleaned.
+    pub fn new(image_url: String, page_url: String, caption: String, field: &str) -> Self {
+        Candidate {
+            pair_id: PairId::new(&image_url, &caption),
+            image_url,
+            page_url,
+            caption,
+            field: field.to_string(),
+            query_ids: Vec::new(),
+            outcome: String::new(),
+            detail: String::new(),
+            attempts: 0,
+            time_ms: 0,
+            source: String::new(),
+            found_ms: 0,
+            nearby: String::new(),
+            licence: String::new(),
+            author: String::new(),
+            extra: String::new(),
+        }
     }
 }
 
@@ -139,7 +176,79 @@ table_row! {
     }
 }
 
+table_row! {
+    /// What was taken down: one row of `removed.parquet`, which all readers of the folder obey.
+    pub struct Removal in "removed" {
+        /// What `value` is: `url`, `host`, `image`, `pixels` or `pair` that is not to be used; `held` for a manifest that had a
+        /// sample of it.
+        by: String,
+        /// BLAKE3 of the canonical URL, host, image id, pixel hash, pair id, or BLAKE3 of the manifest.
+        value: String,
+        /// The request that it follows from, as `url HASH`, `host NAME`, `hash HASH` or `pair ID`.
+        because: String,
+        /// When it was asked for, in milliseconds since 1970 UTC.
+        time_ms: i64,
+    }
+}
+
+impl Candidate {
+    /// Whether it was fetched and stored and then taken down.
+    pub fn was_removed_from_pool(&self) -> bool {
+        self.outcome == outcome::REMOVED && self.detail == outcome::OK
+    }
+
+    /// Takes the pair down: nothing of it stays but its id, so that it is not seen as new again.
+    pub fn take_down(&mut self) {
+        let before = std::mem::replace(&mut self.outcome, outcome::REMOVED.to_string());
+        if before != outcome::REMOVED {
+            self.detail = before;
+        }
+        for text in [&mut self.image_url, &mut self.page_url, &mut self.caption, &mut self.nearby, &mut self.author, &mut self.extra] {
+            text.clear();
+        }
+    }
+}
+
 impl PoolRow {
+    /// The JSON member of the sample: img2dataset's fields, then ours, then those of the list that are neither. `pair` is the candidate that
+    /// was fetched.
+    pub fn record(&self, pair: &Candidate) -> String {
+        let mut record = serde_json::json!({
+            "caption": self.caption,
+            "url": self.url,
+            "key": self.key,
+            "status": "success",
+            "error_message": null,
+            "width": self.width,
+            "height": self.height,
+            "original_width": self.original_width,
+            "original_height": self.original_height,
+            "pair_id": self.pair_id.to_string(),
+            "image_id": self.image_id.to_string(),
+            "page_url": self.page_url,
+            "field": pair.field,
+            "source": pair.source,
+            "found_ms": pair.found_ms,
+        });
+        if let serde_json::Value::Object(record) = &mut record {
+            let hints = [("nearby", &pair.nearby), ("licence", &pair.licence), ("author", &pair.author)];
+            for (name, value) in hints.into_iter().filter(|(_, value)| !value.is_empty()) {
+                record.insert(name.to_string(), value.as_str().into());
+            }
+            // What is no object was not written by us; the pair is worth more than it.
+            for (name, value) in serde_json::from_str::<serde_json::Map<_, _>>(&pair.extra).unwrap_or_default() {
+                record.entry(name).or_insert(value);
+            }
+        }
+        record.to_string()
+    }
+
+    /// Where its members lie in the segment's tar: picture, caption, record.
+    pub fn members(&self) -> [Extent; 3] {
+        let extent = |offset, length| Extent { offset, length };
+        [self.image(), extent(self.text_offset, self.text_length), extent(self.json_offset, self.json_length)]
+    }
+
     /// Where the image lies in the segment's tar.
     pub fn image(&self) -> Extent {
         Extent { offset: self.image_offset, length: self.image_length }
@@ -147,6 +256,11 @@ impl PoolRow {
 }
 
 impl Sample {
+    /// Where its members lie in its tar: picture, caption, record; those of no length are not there.
+    pub fn members(&self) -> [Extent; 3] {
+        [self.image(), self.text(), self.json()]
+    }
+
     /// Where the image lies in its tar.
     pub fn image(&self) -> Extent {
         Extent { offset: self.image_offset, length: self.image_length }

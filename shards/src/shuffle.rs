@@ -4,12 +4,13 @@
 //! Two passes keep memory flat: rows are first spread by that hash over spill tables of a few hundred thousand rows, then
 //! each table is sorted and its pictures are fetched. Knows nothing of models or selections.
 
+use crate::census::Census;
 use crate::pack::{MAX_IMAGE_BYTES, Packer, ShardLimits, sniff};
-use crate::{AtomicFolder, Error, Extent, Format, Meta, Meter, Sample, TableReader, TableWriter, read_extent, write_atomic};
+use crate::store::{self, Stored};
+use crate::{AtomicFolder, Error, Extent, Format, Meta, Meter, Sample, TableReader, TableWriter, hash_file, read_extent, write_atomic};
 use rayon::prelude::*;
 use serde_json::{Map, Value};
 use std::collections::HashMap;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -32,9 +33,10 @@ const MAX_NAMES: usize = 100;
 /// What to pack, and how.
 #[derive(Clone, Debug)]
 pub struct ShuffleOptions {
-    /// The manifest to read.
+    /// The manifest to read, a path or an address.
     pub manifest: PathBuf,
-    /// The folder to write.
+    /// The folder to write. At an address it appears file by file, the manifest last; each tar lies in the folder for temporary
+    /// files until it is sent.
     pub out: PathBuf,
     /// Share of the groups (0 to 1) that goes to the split `val`.
     pub holdout: f64,
@@ -82,23 +84,26 @@ pub fn shuffle(options: &ShuffleOptions, meter: &Meter) -> Result<ShuffleSummary
     limits.check()?;
     let reader = TableReader::<Sample>::open(&options.manifest)?;
     let total = reader.row_count();
-    let folder = AtomicFolder::create(&options.out, "shards")?;
+    let address = store::is_address(&options.out).then(|| options.out.clone());
+    let folder = AtomicFolder::create(&address.as_deref().map_or_else(|| options.out.clone(), waiting_room), "shards")?;
     meter.set_total(total);
     let base = options.manifest.parent().unwrap_or(Path::new(""));
     let tars = Tars { base: base.to_path_buf(), open: Mutex::default() };
-    let mut packer = Packer::create(folder.part(), limits)?;
+    let mut packer = Packer::create(folder.part(), limits)?.with_address(address.clone());
+    let mut census = Census::default();
     let mut summary = ShuffleSummary::default();
     for spill in spread(reader, folder.part(), options.seed)? {
-        pack(sorted(&spill, options.seed)?, &tars, options, &mut packer, &mut summary, meter)?;
+        pack(sorted(&spill, options.seed)?, &tars, options, &mut packer, (&mut summary, &mut census), meter)?;
     }
     if summary.samples == 0 && total > 0 {
         let first = summary.damaged_names.first().map_or("", String::as_str);
         return Err(Error::Unusable { path: options.manifest.clone(), why: format!("none of its {total} samples can be read; {first}") });
     }
     summary.shards = packer.finish()?;
-    for name in ["card.md", "classes.json"] {
-        copy_if_there(&base.join(name), &folder.part().join(name))?;
+    if let Some(classes) = store::read(&base.join("classes.json"))? {
+        write_atomic(&folder.part().join("classes.json"), &classes)?;
     }
+    write_atomic(&folder.part().join("card.md"), card(options, base, &census, &summary)?.as_bytes())?;
     Meta::new("shards")
         .with("seed", options.seed)
         .with("holdout", options.holdout)
@@ -108,8 +113,41 @@ pub fn shuffle(options: &ShuffleOptions, meter: &Meter) -> Result<ShuffleSummary
         .with("damaged", summary.damaged)
         .with_parent("manifest", &options.manifest)?
         .write(folder.part())?;
-    folder.commit()?;
+    match address {
+        Some(address) => send_all(folder.part(), &address)?,
+        None => folder.commit()?,
+    }
     Ok(summary)
+}
+
+/// Where shards wait until they are sent to an address.
+fn waiting_room(address: &Path) -> PathBuf {
+    std::env::temp_dir().join(format!("diptych-shards-{}", &crate::url_name(&address.to_string_lossy())[..16]))
+}
+
+/// Sends what is in `folder`, the manifest last: shards without one are not there yet.
+fn send_all(folder: &Path, address: &Path) -> Result<(), Error> {
+    let entries = std::fs::read_dir(folder).map_err(Error::io("list", folder))?;
+    let mut paths: Vec<PathBuf> =
+        entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>().map_err(Error::io("list", folder))?;
+    paths.sort_by_key(|path| (path.ends_with("manifest.parquet"), path.clone()));
+    paths.iter().try_for_each(|path| store::send(path, &address.join(path.file_name().unwrap_or_default())))
+}
+
+/// The card of what was packed, and what was said of it before.
+fn card(options: &ShuffleOptions, base: &Path, census: &Census, summary: &ShuffleSummary) -> Result<String, Error> {
+    let before = store::read(&base.join("card.md"))?;
+    let mut card = before.map_or("# Shards\n".to_string(), |text| String::from_utf8_lossy(&text).into_owned());
+    let settings = [
+        ("tars", summary.shards.to_string()),
+        ("seed of order and split", options.seed.to_string()),
+        ("share of groups held out", options.holdout.to_string()),
+        ("samples in a tar at most", options.samples_per_shard.to_string()),
+        ("damaged samples left out", summary.damaged.to_string()),
+        ("hash of the manifest they were made from", format!("`{}`", hash_file(&options.manifest)?)),
+    ];
+    card.push_str(&census.section("Shards", false, &settings));
+    Ok(card)
 }
 
 /// A fraction of 1, as 64 bits, drawn from `seed` and what `parts` name.
@@ -164,14 +202,14 @@ fn pack(
     tars: &Tars,
     options: &ShuffleOptions,
     packer: &mut Packer,
-    summary: &mut ShuffleSummary,
+    (summary, census): (&mut ShuffleSummary, &mut Census),
     meter: &Meter,
 ) -> Result<(), Error> {
     let mut rest = rows.as_slice();
     while !rest.is_empty() {
         let (chunk, after) = rest.split_at(read_ahead(rest));
         rest = after;
-        let pictures: Vec<Result<Stored, String>> = chunk.par_iter().map(|sample| tars.read(sample)).collect();
+        let pictures: Vec<Result<Taken, String>> = chunk.par_iter().map(|sample| tars.read(sample)).collect();
         for (sample, picture) in chunk.iter().zip(pictures) {
             match picture {
                 Ok(stored) => {
@@ -179,6 +217,7 @@ fn pack(
                     if sample.split == "train" || sample.split.is_empty() {
                         sample.split = if held_out(sample.group_id, options) { "val" } else { "train" }.to_string();
                     }
+                    census.count(&sample);
                     summary.samples += 1;
                     summary.val += u64::from(sample.split == "val");
                     packer.push(sample, &stored.image, stored.format, stored.json)?;
@@ -208,7 +247,7 @@ fn read_ahead(rows: &[Sample]) -> usize {
 }
 
 /// A sample's members as they lay in its old tar.
-struct Stored {
+struct Taken {
     image: Vec<u8>,
     format: Format,
     json: Map<String, Value>,
@@ -218,11 +257,11 @@ struct Stored {
 struct Tars {
     base: PathBuf,
     // A lock around a look-up of some hundred names; the reading itself goes by position, outside of it.
-    open: Mutex<HashMap<String, Arc<File>>>,
+    open: Mutex<HashMap<String, Arc<Stored>>>,
 }
 
 impl Tars {
-    fn file(&self, shard: &str, path: &Path) -> Result<Arc<File>, Error> {
+    fn file(&self, shard: &str, path: &Path) -> Result<Arc<Stored>, Error> {
         let mut open = self.open.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         if let Some(file) = open.get(shard) {
             return Ok(file.clone());
@@ -230,17 +269,17 @@ impl Tars {
         if open.len() >= MAX_OPEN {
             open.clear();
         }
-        let file = Arc::new(File::open(path).map_err(Error::io("open", path))?);
+        let file = Arc::new(Stored::open(path)?);
         open.insert(shard.to_string(), file.clone());
         Ok(file)
     }
 
     /// Reads a sample's picture and JSON record; `Err` says in words why it is damaged.
-    fn read(&self, sample: &Sample) -> Result<Stored, String> {
+    fn read(&self, sample: &Sample) -> Result<Taken, String> {
         if sample.image_length == 0 || sample.image_length > MAX_IMAGE_BYTES {
             return Err(format!("a picture of {} bytes", sample.image_length));
         }
-        let path = self.base.join(&sample.shard);
+        let path = store::beside(&self.base, &sample.shard);
         let words = |error: Error| match &error {
             Error::Io { source, .. } => format!("{error}: {source}"),
             _ => error.to_string(),
@@ -251,15 +290,7 @@ impl Tars {
         let json = if sample.json_length > 0 && sample.json_length <= MAX_JSON_BYTES { sample.json() } else { Extent::default() };
         // The record only adds to what the manifest says: without it the sample is as good.
         let json = read_extent(&file, &path, json).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
-        Ok(Stored { image, format, json })
-    }
-}
-
-fn copy_if_there(from: &Path, to: &Path) -> Result<(), Error> {
-    match std::fs::read(from) {
-        Ok(bytes) => write_atomic(to, &bytes),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(Error::io("read", from)(error)),
+        Ok(Taken { image, format, json })
     }
 }
 

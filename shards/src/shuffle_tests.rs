@@ -4,6 +4,7 @@ use super::*;
 use crate::{ImageId, PairId, TarReader, TarWriter, encode_jpeg};
 use image::{Rgb, RgbImage};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
 
 /// A manifest of `n` samples in two tars; two samples in a row share a group.
 fn source(dir: &Path, n: u32) -> PathBuf {
@@ -92,10 +93,14 @@ fn every_sample_arrives_once_and_lies_where_the_manifest_says() {
     let files = bytes(&options.out);
     assert_eq!(
         files.keys().collect::<Vec<_>>(),
-        ["00000.tar", "00001.tar", "00002.tar", "card.md", "classes.json", "manifest.parquet", "meta.json", "sizes.json"]
+        ["00000.tar", "00001.tar", "00002.tar", "card.md", "classes.json", "manifest.parquet", "meta.json", "sizes.json", "sums.json"]
     );
     let sizes: BTreeMap<String, usize> = serde_json::from_slice(&files["sizes.json"]).expect("JSON");
     assert_eq!(sizes.values().copied().collect::<Vec<_>>(), [20, 20, 10]);
+    let sums: BTreeMap<String, String> = serde_json::from_slice(&files["sums.json"]).expect("JSON");
+    assert!(sums.len() == 3 && sums.iter().all(|(tar, sum)| blake3::hash(&files[tar]).to_hex().as_str() == sum));
+    let card = String::from_utf8_lossy(&files["card.md"]);
+    assert!(card.starts_with("# card\n") && card.contains("50 samples with 100 captions") && card.contains("| Latin | 100 |"), "{card}");
     let members: Vec<String> =
         TarReader::open(&options.out.join("00002.tar")).expect("opened").map(|member| member.expect("whole").name).collect();
     assert_eq!(members[..3], ["000020000.jpg", "000020000.txt", "000020000.json"]);

@@ -3,14 +3,16 @@
 //! [`table_row!`](crate::table_row) declares a row once; its columns follow from its fields.
 
 use crate::sum::{NO_SUM, SUM_KEY, Summed};
-use crate::{Error, FORMAT_VERSION, ImageId, PairId};
+use crate::{Error, FORMAT_VERSION, ImageId, PairId, Removed, store};
 use polars::io::parquet::read::ParquetReader;
 use polars::io::parquet::write::{BatchedWriter, KeyValueMetadata, ParquetWriter};
 use polars::prelude::*;
-use std::fs::File;
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+/// Kinds of tables whose rows may be taken down by a `removed.parquet` near them.
+const OBEYING: [&str; 2] = ["manifest", "pool"];
 /// Rows in a row group: large enough to compress, small enough to hold several in memory.
 const GROUP_ROWS: usize = 1 << 16;
 /// File metadata keys, beside the row kind.
@@ -333,7 +335,20 @@ impl<R: Row> TableReader<R> {
     /// `Io` when it cannot be opened, `Table` when it is not Parquet or damaged, `Json` when it is another kind of table,
     /// `Version` when another version wrote it.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        let file = File::open(path).map_err(Error::io("open", path))?;
+        let removed = if OBEYING.contains(&R::KIND) { Removed::near(path)? } else { Arc::default() };
+        Self::open_without(path, removed)
+    }
+
+    /// As [`TableReader::open`], with the rows that were taken down if the file still has them: to check and to rewrite it.
+    ///
+    /// # Errors
+    /// As [`TableReader::open`].
+    pub fn open_all(path: &Path) -> Result<Self, Error> {
+        Self::open_without(path, Arc::default())
+    }
+
+    fn open_without(path: &Path, removed: Arc<Removed>) -> Result<Self, Error> {
+        let file = store::local(path)?;
         let mut reader = ParquetReader::new(file.try_clone().map_err(Error::io("open", path))?);
         let metadata = reader.get_metadata().map_err(Error::table("read", path))?.clone();
         let mut kind = String::new();
@@ -361,18 +376,24 @@ impl<R: Row> TableReader<R> {
             start += group.num_rows();
         }
         // Columns that the file lacks are left to `Row::rows`, which names them.
-        let columns: Vec<String> = R::frame(&[])
-            .map_err(Error::table("lay out", path))?
-            .get_column_names()
-            .iter()
-            .filter(|name| metadata.schema().columns().iter().any(|column| column.path_in_schema[0] == ***name))
-            .map(|name| name.to_string())
-            .collect();
+        let mut columns: Vec<String> =
+            R::frame(&[]).map_err(Error::table("lay out", path))?.get_column_names().iter().map(|name| name.to_string()).collect();
+        if !removed.is_empty() {
+            columns.extend(
+                Removed::COLUMNS
+                    .iter()
+                    .filter(|name| !columns.iter().any(|known| known == *name))
+                    .map(ToString::to_string)
+                    .collect::<Vec<_>>(),
+            );
+        }
+        columns.retain(|name| metadata.schema().columns().iter().any(|column| column.path_in_schema[0] == *name.as_str()));
         let read = move |start, rows| {
             let handle = file.try_clone()?;
             let mut reader = ParquetReader::new(handle).with_slice(Some((start, rows))).with_columns(Some(columns.clone()));
             reader.set_metadata(metadata.clone());
-            reader.finish()
+            let frame = reader.finish()?;
+            if removed.is_empty() { Ok(frame) } else { frame.filter(&removed.kept(&frame)) }
         };
         Ok(TableReader {
             reader: Box::new(read),
@@ -384,7 +405,12 @@ impl<R: Row> TableReader<R> {
         })
     }
 
-    /// Number of rows in the file.
+    /// All notes in the file's metadata.
+    pub fn notes(&self) -> &[(String, String)] {
+        &self.notes
+    }
+
+    /// Number of rows in the file, those that were taken down and not yet removed too.
     pub fn row_count(&self) -> u64 {
         self.rows
     }

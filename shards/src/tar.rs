@@ -2,13 +2,13 @@
 //!
 //! Written as POSIX ustar with fixed owner, mode and time. Read leniently enough for GNU and pax archives of others.
 
+use crate::store::{ReadAt, Stored};
 use crate::{AtomicFile, Error};
-use std::fs::File;
 use std::io::{BufReader, Read, Seek, Write};
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-const BLOCK: u64 = 512;
+/// Bytes of a header, and what data is padded to.
+pub(crate) const BLOCK: u64 = 512;
 /// Where a header holds the sum of its member's data, as 12 hex digits.
 const SUM_AT: usize = 500;
 /// Longest name a ustar header holds without a prefix.
@@ -29,6 +29,7 @@ pub struct Extent {
 pub struct TarWriter {
     file: AtomicFile,
     offset: u64,
+    hasher: blake3::Hasher,
 }
 
 impl TarWriter {
@@ -37,7 +38,7 @@ impl TarWriter {
     /// # Errors
     /// `Io` when the file cannot be made.
     pub fn create(path: &Path) -> Result<Self, Error> {
-        Ok(TarWriter { file: AtomicFile::create(path)?, offset: 0 })
+        Ok(TarWriter { file: AtomicFile::create(path)?, offset: 0, hasher: blake3::Hasher::new() })
     }
 
     /// Bytes written so far.
@@ -56,12 +57,11 @@ impl TarWriter {
         }
         let extent = Extent { offset: self.offset + BLOCK, length: data.len() as u64 };
         let padding = data.len().next_multiple_of(BLOCK as usize) - data.len();
-        let write = |file: &mut AtomicFile| {
-            file.write_all(&header(name, data))?;
-            file.write_all(data)?;
-            file.write_all(&[0; BLOCK as usize][..padding])
-        };
-        write(&mut self.file).map_err(Error::io("write", &path))?;
+        let header = header(name, extent.length, member_sum(data));
+        for bytes in [&header[..], data, &[0; BLOCK as usize][..padding]] {
+            self.file.write_all(bytes).map_err(Error::io("write", &path))?;
+            self.hasher.update(bytes);
+        }
         self.offset = extent.offset + extent.length + padding as u64;
         Ok(extent)
     }
@@ -70,11 +70,21 @@ impl TarWriter {
     ///
     /// # Errors
     /// `Io` on a full disk; nothing is at the path then.
-    pub fn finish(mut self) -> Result<u64, Error> {
+    pub fn finish(self) -> Result<u64, Error> {
+        let size = self.offset + 2 * BLOCK;
+        self.finish_summed().map(|_| size)
+    }
+
+    /// As [`TarWriter::finish`]; returns the BLAKE3 of all its bytes, in hex.
+    ///
+    /// # Errors
+    /// As [`TarWriter::finish`].
+    pub fn finish_summed(mut self) -> Result<String, Error> {
         let path = self.file.path().to_path_buf();
-        self.file.write_all(&[0; 2 * BLOCK as usize]).map_err(Error::io("write", &path))?;
+        let end = [0; 2 * BLOCK as usize];
+        self.file.write_all(&end).map_err(Error::io("write", &path))?;
         self.file.commit()?;
-        Ok(self.offset + 2 * BLOCK)
+        Ok(self.hasher.update(&end).finalize().to_hex().to_string())
     }
 }
 
@@ -85,10 +95,9 @@ pub fn member_sum(data: &[u8]) -> [u8; 6] {
     sum
 }
 
-/// A ustar header for a regular file, mode 0444, owner 0, time 0. The sum stands in the padding that ustar leaves at the
-/// end, which other programs neither read nor show.
-fn header(name: &str, data: &[u8]) -> [u8; BLOCK as usize] {
-    let length = data.len();
+/// A ustar header for a regular file, mode 0444, owner 0, time 0. `member` is the sum of its data ([`member_sum`]); it stands in
+/// the padding that ustar leaves at the end, which other programs neither read nor show.
+pub(crate) fn header(name: &str, length: u64, member: [u8; 6]) -> [u8; BLOCK as usize] {
     let mut block = [0; BLOCK as usize];
     let mut put = |at: usize, text: &[u8]| block[at..at + text.len()].copy_from_slice(text);
     put(0, name.as_bytes());
@@ -100,7 +109,7 @@ fn header(name: &str, data: &[u8]) -> [u8; BLOCK as usize] {
     put(148, b"        ");
     put(156, b"0");
     put(257, b"ustar\x0000");
-    put(SUM_AT, hex(&member_sum(data)).as_bytes());
+    put(SUM_AT, hex(&member).as_bytes());
     let sum: u32 = block.iter().map(|&byte| u32::from(byte)).sum();
     block[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
     block
@@ -110,14 +119,14 @@ fn header(name: &str, data: &[u8]) -> [u8; BLOCK as usize] {
 ///
 /// # Errors
 /// `Tar` when the file ends before the extent does, `Io` when it cannot be read.
-pub fn read_extent(file: &File, path: &Path, extent: Extent) -> Result<Vec<u8>, Error> {
-    let size = file.metadata().map_err(Error::io("inspect", path))?.len();
+pub fn read_extent(file: &impl ReadAt, path: &Path, extent: Extent) -> Result<Vec<u8>, Error> {
+    let size = file.size().map_err(Error::io("inspect", path))?;
     if extent.offset.checked_add(extent.length).is_none_or(|end| end > size) {
         let why = format!("a member of {} bytes is expected here, the file has {size} bytes", extent.length);
         return Err(Error::Tar { path: path.to_path_buf(), offset: extent.offset, why });
     }
     let mut bytes = vec![0; extent.length as usize];
-    file.read_exact_at(&mut bytes, extent.offset).map_err(Error::io("read", path))?;
+    file.read_at(&mut bytes, extent.offset).map_err(Error::io("read", path))?;
     Ok(bytes)
 }
 
@@ -126,6 +135,8 @@ pub fn read_extent(file: &File, path: &Path, extent: Extent) -> Result<Vec<u8>, 
 pub struct Member {
     /// The name with its folders.
     pub name: String,
+    /// Offset of its first header: the one right before its data, or a long-name or pax header before that.
+    pub start: u64,
     /// Where its data lies.
     pub extent: Extent,
     /// The sum of its data ([`member_sum`]), in archives that diptych wrote.
@@ -136,7 +147,7 @@ pub struct Member {
 ///
 /// # Errors
 /// `Tar` when there is no such header or it has another length, `Io` when it cannot be read.
-pub fn member_at(file: &File, path: &Path, extent: Extent) -> Result<Member, Error> {
+pub fn member_at(file: &impl ReadAt, path: &Path, extent: Extent) -> Result<Member, Error> {
     let damaged = |why: String| Error::Tar { path: path.to_path_buf(), offset: extent.offset, why };
     let at = extent.offset.checked_sub(BLOCK).ok_or_else(|| damaged("a member's data cannot begin here".to_string()))?;
     let block = read_extent(file, path, Extent { offset: at, length: BLOCK })?;
@@ -144,14 +155,38 @@ pub fn member_at(file: &File, path: &Path, extent: Extent) -> Result<Member, Err
         return Err(damaged("there is no member's header before this place".to_string()));
     }
     match number(&block[124..136]) {
-        Some(length) if length == extent.length => Ok(Member { name: ustar_name(&block), extent, sum: data_sum(&block) }),
+        Some(length) if length == extent.length => Ok(Member { name: ustar_name(&block), start: at, extent, sum: data_sum(&block) }),
         found => Err(damaged(format!("the member here has {} bytes, {} are expected", found.unwrap_or(0), extent.length))),
+    }
+}
+
+/// What a member's header says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// The name with its folders, as far as a ustar header holds it.
+    pub name: String,
+    /// Bytes of data.
+    pub length: u64,
+    /// The sum of its data ([`member_sum`]), in archives that diptych wrote.
+    pub sum: Option<[u8; 6]>,
+    /// Whether it is a regular file, not a folder or a long name.
+    pub regular: bool,
+}
+
+impl Header {
+    /// Reads a block of 512 bytes; `None` when it is not a header.
+    pub fn parse(block: &[u8]) -> Option<Self> {
+        if block.len() != BLOCK as usize || !has_right_sum(block) {
+            return None;
+        }
+        let regular = matches!(block[156], b'0' | 0);
+        Some(Header { name: ustar_name(block), length: number(&block[124..136])?, sum: data_sum(block), regular })
     }
 }
 
 /// Walks the regular files of an archive by their headers, without reading their data.
 pub struct TarReader {
-    file: BufReader<File>,
+    file: BufReader<Stored>,
     path: PathBuf,
     offset: u64,
     size: u64,
@@ -164,8 +199,8 @@ impl TarReader {
     /// # Errors
     /// `Io` when it cannot be opened.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        let file = File::open(path).map_err(Error::io("open", path))?;
-        let size = file.metadata().map_err(Error::io("inspect", path))?.len();
+        let file = Stored::open_ahead(path)?;
+        let size = file.size().map_err(Error::io("inspect", path))?;
         Ok(TarReader { file: BufReader::new(file), path: path.to_path_buf(), offset: 0, size, done: false })
     }
 
@@ -189,6 +224,7 @@ impl TarReader {
     /// The next regular file, or `None` at the end mark.
     fn read_member(&mut self) -> Result<Option<Member>, Error> {
         let mut long_name = None;
+        let mut start = self.offset;
         loop {
             if self.offset == self.size && self.size > 0 {
                 return Err(self.damaged("the end mark is missing: the archive is cut off"));
@@ -214,9 +250,10 @@ impl TarReader {
                 b'0' | 0 => {
                     let name = long_name.take().unwrap_or_else(|| ustar_name(&block));
                     self.skip_to(next)?;
-                    return Ok(Some(Member { name, extent: Extent { offset: data, length }, sum: data_sum(&block) }));
+                    return Ok(Some(Member { name, start, extent: Extent { offset: data, length }, sum: data_sum(&block) }));
                 }
-                _ => long_name = None,
+                // Global headers, links and folders stand for themselves.
+                _ => (long_name, start) = (None, next),
             }
             self.skip_to(next)?;
         }
@@ -249,13 +286,18 @@ fn has_right_sum(block: &[u8]) -> bool {
 }
 
 /// The sum of the data that a header of ours carries.
-fn data_sum(block: &[u8]) -> Option<[u8; 6]> {
+pub(crate) fn data_sum(block: &[u8]) -> Option<[u8; 6]> {
     let digits = std::str::from_utf8(&block[SUM_AT..SUM_AT + 12]).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
     let mut sum = [0; 6];
     for (at, byte) in sum.iter_mut().enumerate() {
         *byte = u8::from_str_radix(&digits[2 * at..2 * at + 2], 16).ok()?;
     }
     Some(sum)
+}
+
+/// The length that a header gives of what follows it.
+pub(crate) fn length_in(block: &[u8; BLOCK as usize]) -> Option<u64> {
+    number(&block[124..136])
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -297,6 +339,7 @@ fn pax_path(mut bytes: &[u8]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs::File;
 
     fn write(path: &Path, members: &[(String, Vec<u8>)]) -> Vec<Extent> {
         let mut tar = TarWriter::create(path).expect("created");

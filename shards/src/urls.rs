@@ -36,6 +36,12 @@ pub fn canonical_url(url: &Url) -> String {
     out
 }
 
+/// The canonical spelling of a text that is an address of the web; `None` for others.
+pub fn canonical_text(text: &str) -> Option<String> {
+    let url = Url::parse(text).ok()?;
+    (matches!(url.scheme(), "http" | "https") && url.has_host()).then(|| canonical_url(&url))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -362,7 +362,7 @@ mod tests {
         let corpus = corpus();
         let lake = corpus.lake();
         assert!(refused(&lake, "select * from candidats").contains("there is no table candidats: did you mean candidates"));
-        assert!(refused(&lake, "select * from zebra").contains("there are candidates, corpus,"));
+        assert!(refused(&lake, "select * from zebra").contains("there are candidates, class_results, corpus,"));
         assert!(refused(&lake, "select captoin from pairs").ends_with("did you mean pairs.caption"));
         assert!(refused(&lake, "select p.captoin from pairs p").ends_with("did you mean pairs.caption"));
         assert!(refused(&lake, "select seen from counters where qury_id = 1").ends_with("did you mean counters.query_id"));

@@ -63,7 +63,20 @@ pub(crate) fn corpus(folder: Option<&Path>) -> Result<DataFrame, Error> {
 
 /// One row per line of `RUN/metrics.jsonl`. A line that is no JSON object is passed over: a killed run cuts its last one.
 pub(crate) fn metrics(folder: &Path) -> Result<DataFrame, Error> {
-    const FLOATS: [&str; 8] = ["epoch", "loss", "lr", "scale", "grad_norm", "samples_per_second", "data_wait", "seconds"];
+    const FLOATS: [&str; 12] = [
+        "epoch",
+        "loss",
+        "lr",
+        "scale",
+        "grad_norm",
+        "samples_per_second",
+        "data_wait",
+        "wait_seconds",
+        "step_seconds",
+        "decode_seconds",
+        "read_seconds",
+        "seconds",
+    ];
     let mut known = vec![("run", Kind::Text), ("step", Kind::Int)];
     known.extend(FLOATS.map(|name| (name, Kind::Float)));
     known.push(("damaged", Kind::Int));

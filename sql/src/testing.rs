@@ -142,6 +142,7 @@ fn candidate(url: &str, caption: &str, query_ids: &[u32], outcome: &str, detail:
         detail: detail.into(),
         attempts: 1,
         time_ms: 1_800_000_000_000,
+        ..Candidate::new(String::new(), String::new(), String::new(), "")
     }
 }
 

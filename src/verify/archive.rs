@@ -1,9 +1,8 @@
 //! A tar against the rows that say what lies in it: every header, every length, every byte.
 
 use super::findings::{Findings, words};
-use shards::{Extent, ImageId, TarReader, member_sum, read_extent};
+use shards::{ERASED, Extent, ImageId, Stored, TarReader, is_address, member_sum, read_extent};
 use std::collections::HashMap;
-use std::fs::File;
 use std::path::Path;
 
 /// Longest member read, in bytes; stored pictures are far smaller.
@@ -45,14 +44,14 @@ pub(super) fn check(findings: &mut Findings, path: &Path, claims: &[Claim], ours
             }
         }
     }
-    if !path.exists() {
+    if !is_address(path) && !path.exists() {
         findings.damage(path, format!("it is missing; {} rows speak of it", claims.len()), advice);
         return;
     }
-    let (reader, file) = match (TarReader::open(path), File::open(path)) {
+    let (reader, file) = match (TarReader::open(path), Stored::open_ahead(path)) {
         (Ok(reader), Ok(file)) => (reader, file),
         (Err(error), _) => return findings.damage(path, words(&error), advice),
-        (_, Err(error)) => return findings.damage(path, error, advice),
+        (_, Err(error)) => return findings.damage(path, words(&error), advice),
     };
     let mut sums = true;
     // Said after what rows miss, which is the graver half of the same disagreement.
@@ -81,7 +80,7 @@ pub(super) fn check(findings: &mut Findings, path: &Path, claims: &[Claim], ours
         }
         match waiting.remove(&member.extent.offset) {
             Some((at, part, length)) => agree(findings, path, &claims[at], (part, length), (&member.name, &bytes), ours, advice),
-            None if ours && !bytes.is_empty() => extra.push(place),
+            None if ours && !bytes.is_empty() && member.name != ERASED => extra.push(place),
             None => {}
         }
     }

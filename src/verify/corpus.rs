@@ -3,7 +3,7 @@
 use super::archive::{self, Claim};
 use super::findings::{Findings, entries, words};
 use super::manifest;
-use shards::{Candidate, Extent, PairId, PoolRow};
+use shards::{Candidate, Extent, PairId, PoolRow, outcome};
 use sql::{Catalogue, SegmentHeld};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -20,6 +20,7 @@ pub(super) fn check(findings: &mut Findings, folder: &Path) {
     if queries.exists() {
         findings.table::<curation::Query>(&queries, "put back the list that the corpus was begun with", |_, _, _| ());
     }
+    findings.removals(folder);
     let held = catalogue(findings, &folder.join("catalog.sqlite"));
     for segment in held.iter().flatten() {
         self::segment(findings, folder, segment);
@@ -64,17 +65,19 @@ fn catalogue(findings: &mut Findings, path: &Path) -> Option<Vec<SegmentHeld>> {
 /// The tables and the tar of a segment, against each other and against the catalogue.
 fn segment(findings: &mut Findings, folder: &Path, segment: &SegmentHeld) {
     let id = segment.id;
-    let mut fetched = 0;
+    let (mut fetched, mut removed) = (0, 0);
     let path = folder.join(format!("candidates/{id:05}.parquet"));
     let rows = findings.table::<Candidate>(&path, SEGMENT, |findings, at, row| {
-        fetched += u64::from(row.outcome == shards::outcome::OK);
-        if row.pair_id != PairId::new(&row.image_url, &row.caption) {
+        let is_removed = row.outcome == outcome::REMOVED;
+        fetched += u64::from(row.outcome == outcome::OK);
+        removed += u64::from(row.was_removed_from_pool());
+        if !is_removed && row.pair_id != PairId::new(&row.image_url, &row.caption) {
             findings.damage(&path, format!("row {at}: pair id {} is not that of its URL and caption", row.pair_id), SEGMENT);
         }
     });
     if let Some(rows) = rows {
         findings.equal(&path, "rows", rows, segment.candidates, "the catalogue", SEGMENT);
-        findings.equal(&path, "fetched pairs", fetched, segment.pairs, "the catalogue", SEGMENT);
+        findings.equal(&path, "fetched pairs", fetched + removed, segment.pairs, "the catalogue", SEGMENT);
     }
     if segment.pairs == 0 {
         return;
@@ -97,7 +100,7 @@ fn segment(findings: &mut Findings, folder: &Path, segment: &SegmentHeld) {
     });
     let tar = folder.join(format!("pool/{id:05}.tar"));
     if let Some(rows) = rows {
-        findings.equal(&path, "rows", rows, segment.pairs, "the catalogue", SEGMENT);
+        findings.equal(&path, "rows and pairs taken down", rows + removed, segment.pairs, "the catalogue", SEGMENT);
         archive::check(findings, &tar, &claims, true, SEGMENT);
     }
     if let Ok(file) = std::fs::metadata(&tar) {

@@ -1,8 +1,8 @@
 //! What was found: printed as it comes, counted for the verdict. Also the checks that every kind of folder needs.
 
 use serde::de::DeserializeOwned;
-use shards::{Meta, Meter, Row, TableReader, check_sum, hash_file};
-use std::collections::HashMap;
+use shards::{Meta, Meter, REMOVED, REPLACES, Removal, Row, TableReader, check_sum, hash_file};
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 /// Lines printed for one file; a cut archive misses thousands of members.
@@ -19,6 +19,8 @@ pub(super) struct Findings<'a> {
     last: (PathBuf, u64),
     /// Manifests by hash.
     manifests: HashMap<String, PathBuf>,
+    /// Hashes of manifests that a takedown has replaced.
+    replaced: HashSet<String>,
     /// Folders made from manifests: the folder, the role and the hash.
     children: Vec<(PathBuf, String, String)>,
 }
@@ -26,7 +28,16 @@ pub(super) struct Findings<'a> {
 impl<'a> Findings<'a> {
     pub(super) fn new(meter: &'a Meter) -> Self {
         let last = (PathBuf::new(), 0);
-        Findings { meter, files: 0, damaged: 0, remarks: 0, last, manifests: HashMap::new(), children: Vec::new() }
+        Findings {
+            meter,
+            files: 0,
+            damaged: 0,
+            remarks: 0,
+            last,
+            manifests: HashMap::new(),
+            replaced: HashSet::new(),
+            children: Vec::new(),
+        }
     }
 
     pub(super) fn files(&self) -> u64 {
@@ -85,7 +96,7 @@ impl<'a> Findings<'a> {
             }
         }
         let mut rows = 0;
-        match TableReader::<R>::open(path) {
+        match TableReader::<R>::open_all(path) {
             Ok(reader) => {
                 for batch in reader {
                     match batch {
@@ -108,6 +119,19 @@ impl<'a> Findings<'a> {
                 None
             }
         }
+    }
+
+    /// The list of what was taken down, where there is one: readers refuse to go on when it is damaged.
+    pub(super) fn removals(&mut self, folder: &Path) {
+        let path = folder.join(REMOVED);
+        if path.exists() {
+            self.table::<Removal>(&path, "put back a copy, or remove it and give every `diptych remove` again", |_, _, _| ());
+        }
+    }
+
+    /// The manifests that were read, by hash.
+    pub(super) fn parents(&self) -> HashMap<String, PathBuf> {
+        self.manifests.clone()
     }
 
     /// Reads a JSON file; `None` when it cannot be read, which is damage.
@@ -164,6 +188,10 @@ impl<'a> Findings<'a> {
         if let Ok(hash) = hash_file(path) {
             self.manifests.insert(hash, path.to_path_buf());
         }
+        // A takedown rewrites a manifest; what was made from it before is still its child.
+        let replaced = TableReader::<shards::Sample>::open_all(path).ok();
+        let replaced = replaced.as_ref().and_then(|reader| reader.note(REPLACES)).unwrap_or_default().to_string();
+        self.replaced.extend(replaced.split(',').filter(|hash| !hash.is_empty()).map(str::to_string));
     }
 
     /// Remembers that `folder` was made from manifests.
@@ -178,7 +206,7 @@ impl<'a> Findings<'a> {
             return;
         }
         for (folder, role, hash) in std::mem::take(&mut self.children) {
-            if !self.manifests.contains_key(&hash) {
+            if !self.manifests.contains_key(&hash) && !self.replaced.contains(&hash) {
                 let hash = &hash[..hash.len().min(12)];
                 self.remark(&folder, format!("was made from a {role} of hash {hash}..., which is none of those checked: it was made again since, or lies elsewhere"));
             }

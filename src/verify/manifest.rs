@@ -2,7 +2,7 @@
 
 use super::archive::{self, Claim};
 use super::findings::{Findings, entries, words};
-use shards::{Reason, Sample, hash_file, member_at};
+use shards::{Reason, SUMS, Sample, beside, hash_file, member_at};
 use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -28,7 +28,7 @@ pub(super) fn selection(findings: &mut Findings, folder: &Path) {
         if row.captions.len() != row.pair_ids.len() {
             findings.damage(&path, format!("row {at} has {} captions and {} pairs", row.captions.len(), row.pair_ids.len()), AGAIN);
         }
-        let tar = folder.join(&row.shard);
+        let tar = beside(folder, &row.shard);
         if open.as_ref().is_none_or(|(name, _)| *name != row.shard) {
             let file = File::open(&tar).ok();
             if file.is_none() {
@@ -84,8 +84,9 @@ pub(super) fn shards(findings: &mut Findings, folder: &Path) {
     let meta = findings.meta(folder, "shards", PACK);
     // What `import folder:` packs is stored as it was; `import tar:` leaves others' archives where they are.
     let imported = meta.as_ref().and_then(|meta| meta.properties.get("imported")).and_then(|kind| kind.as_str()).map(str::to_string);
-    let ours = imported.as_deref() != Some("tar");
+    let ours = !matches!(imported.as_deref(), Some("tar" | "img2dataset" | "datacomp"));
     let classes = classes(findings, folder);
+    findings.removals(folder);
     let path = folder.join("manifest.parquet");
     let mut sizes: BTreeMap<String, u64> = BTreeMap::new();
     let mut done: HashSet<String> = HashSet::new();
@@ -93,7 +94,7 @@ pub(super) fn shards(findings: &mut Findings, folder: &Path) {
     let finish = |findings: &mut Findings, group: Group, done: &mut HashSet<String>| {
         // Manifests list their tars one after the other; in one that does not, a second look cannot know of the first one's rows.
         let first = done.insert(group.shard.clone());
-        archive::check(findings, &folder.join(&group.shard), &group.claims, ours && first, PACK);
+        archive::check(findings, &beside(folder, &group.shard), &group.claims, ours && first, PACK);
     };
     let rows = findings.table::<Sample>(&path, PACK, |findings, at, row| {
         *sizes.entry(row.shard.clone()).or_default() += 1;
@@ -125,9 +126,27 @@ pub(super) fn shards(findings: &mut Findings, folder: &Path) {
         }
         findings.child(folder, meta);
     }
+    sums(findings, folder);
     if rows.is_some() {
         findings.manifest(&path);
         agree_with_sizes(findings, folder, &sizes);
+    }
+}
+
+/// The BLAKE3 of each tar as a whole: what is between its members counts too.
+fn sums(findings: &mut Findings, folder: &Path) {
+    let path = folder.join(SUMS);
+    if !path.exists() {
+        return;
+    }
+    for (name, sum) in findings.json::<BTreeMap<String, String>>(&path, PACK).unwrap_or_default() {
+        // A name from a file: only files of this very folder are asked.
+        let tar = folder.join(Path::new(&name).file_name().unwrap_or_default());
+        match hash_file(&tar) {
+            Ok(found) if found == sum => {}
+            Ok(_) => findings.damage(&tar, format!("its bytes as a whole are not those that {SUMS} tells of"), PACK),
+            Err(error) => findings.damage(&tar, words(&error), PACK),
+        }
     }
 }
 
@@ -135,8 +154,9 @@ pub(super) fn shards(findings: &mut Findings, folder: &Path) {
 fn agree_with_sizes(findings: &mut Findings, folder: &Path, sizes: &BTreeMap<String, u64>) {
     let path = folder.join("sizes.json");
     if path.exists()
-        && let Some(said) = findings.json::<BTreeMap<String, u64>>(&path, PACK)
-        && said != *sizes
+        && let Some(mut said) = findings.json::<BTreeMap<String, u64>>(&path, PACK)
+        // A tar whose samples were all taken down stays, for its name.
+        && { said.retain(|tar, n| *n > 0 || sizes.contains_key(tar)); said != *sizes }
     {
         findings.damage(&path, "the numbers of samples by tar are not those of the manifest", PACK);
     }

@@ -1,4 +1,4 @@
-//! `diptych verify`: looks for damage in corpora, shards and runs, and says what to do about it. Nothing is changed.
+//! `diptych verify`: looks for damage in corpora, shards and runs, and says what to do about it. Only `--repair` changes anything.
 //!
 //! Every byte that carries a sum is read and compared: tables, archive members, the catalogue. Then what says the same thing
 //! twice must agree: manifests with tars, counts with tables, descriptions with what they were made from. Streaming: one
@@ -8,6 +8,7 @@ mod archive;
 mod corpus;
 mod findings;
 mod manifest;
+mod repair;
 mod run;
 
 use crate::cli;
@@ -35,7 +36,15 @@ pub fn run(flags: &cli::Verify) -> Result<(), Failure> {
     let progress = Progress::start("verify", Unit::Bytes);
     let meter = progress.meter.clone();
     meter.set_total(targets.iter().map(|(_, folder)| bytes_below(folder)).sum());
-    let findings = check(&targets, &meter);
+    let mut findings = check(&targets, &meter);
+    if flags.repair && findings.damaged() > 0 {
+        let parents = findings.parents();
+        for (kind, folder) in &targets {
+            repair::repair(*kind, folder, &parents, &Meter::default());
+        }
+        println!("checking again");
+        findings = check(&targets, &meter);
+    }
     drop(progress);
     eprintln!("checked {} files in {} folders: {}", findings.files(), targets.len(), findings.verdict());
     match findings.damaged() {

@@ -1,8 +1,10 @@
-//! A run: its description, its metrics, its checkpoints, its evaluations. Weights carry no sum, so of them only the form and the
-//! length are known.
+//! A run: its description, its metrics, its checkpoints, its evaluations. Checkpoints of older versions have no sums; of their
+//! weights only the form and the length are known.
 
 use super::findings::{Findings, entries, words};
 use serde_json::{Map, Value};
+use shards::{SUMS, hash_file};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -57,6 +59,19 @@ fn checkpoint(findings: &mut Findings, folder: &Path) {
         findings.opened();
         if let Err(why) = weights(&folder.join(name)) {
             findings.damage(&folder.join(name), why, BEFORE);
+        }
+    }
+    let path = folder.join(SUMS);
+    if !path.exists() {
+        return findings.remark(&path, "there is none (an older version wrote this checkpoint), so flipped bytes in its weights go unseen");
+    }
+    for (name, sum) in findings.json::<BTreeMap<String, String>>(&path, BEFORE).unwrap_or_default() {
+        // A name from a file: only files of this very folder are asked.
+        let file = folder.join(Path::new(&name).file_name().unwrap_or_default());
+        match hash_file(&file) {
+            Ok(found) if found == sum => {}
+            Ok(_) => findings.damage(&file, "it has other bytes than were written", BEFORE),
+            Err(error) => findings.damage(&file, words(&error), BEFORE),
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::run::{Scratch, arg};
 fn help_explains_every_flag() {
     let scratch = Scratch::new();
     for command in
-        ["wordlist", "crawl", "curate", "shard", "import", "train", "eval zero-shot", "sql", "status", "verify", "report", "demo"]
+        ["wordlist", "crawl", "curate", "shard", "import", "train", "eval zero-shot", "sql", "status", "verify", "remove", "report", "demo"]
     {
         let mut args: Vec<&str> = command.split(' ').collect();
         args.push("--help");

@@ -3,9 +3,15 @@
 mod bad_input;
 mod demo;
 mod faults;
+mod formats;
 mod kills;
 mod line;
+mod pool;
+mod repair;
 mod report;
 mod run;
+mod shard;
+mod store;
+mod takedown;
 mod tidy;
 mod whole;

@@ -1,5 +1,6 @@
 //! Runs the real program in a scratch folder and keeps what it said, so that a failure needs no second run.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -50,6 +51,29 @@ impl Scratch {
     pub fn run(&self, args: &[&str]) -> Said {
         let output = self.command(args).output().expect("the program starts");
         Said::new(args, output)
+    }
+
+    /// Runs the program with further variables in its environment.
+    pub fn run_with(&self, environment: &[(&str, &str)], args: &[&str]) -> Said {
+        let output = self.command(args).envs(environment.iter().copied()).output().expect("the program starts");
+        Said::new(args, output)
+    }
+
+    /// Every file below a folder, by its path from there.
+    pub fn files(&self, folder: &str) -> BTreeMap<String, Vec<u8>> {
+        let root = self.path(folder);
+        let (mut files, mut folders) = (BTreeMap::new(), vec![root.clone()]);
+        while let Some(folder) = folders.pop() {
+            for path in std::fs::read_dir(&folder).expect("a folder").map(|entry| entry.expect("an entry").path()) {
+                if path.is_dir() {
+                    folders.push(path);
+                } else {
+                    let name = path.strip_prefix(&root).expect("below").to_string_lossy().into_owned();
+                    files.insert(name, std::fs::read(&path).expect("read"));
+                }
+            }
+        }
+        files
     }
 
     /// Runs the program and expects success.

@@ -5,7 +5,7 @@ use shards::{Candidate, Commit, ImageId, JobKind, Meta, NewJob, PairId, PoolRow,
 use std::path::Path;
 
 /// A corpus of one segment with a selection, shards of it and an imported set, all by the program's own writers.
-fn made() -> Scratch {
+pub fn made() -> Scratch {
     let scratch = Scratch::new();
     let corpus = scratch.path("corpus");
     Meta::new("corpus")
@@ -57,11 +57,7 @@ fn pool_row(tar: &mut TarWriter, at: usize, bytes: &[u8]) -> PoolRow {
     let pixels = shards::decode(bytes, &shards::Limits::default()).expect("a picture").pixels;
     let (key, url) = (format!("00001{at:04}"), format!("http://a.example/{at}.jpg"));
     let caption = format!("picture number {at} of some things");
-    let record = serde_json::json!({ "key": key, "caption": caption }).to_string();
-    let image = tar.append(&format!("{key}.jpg"), bytes).expect("written");
-    let text = tar.append(&format!("{key}.txt"), caption.as_bytes()).expect("written");
-    let json = tar.append(&format!("{key}.json"), record.as_bytes()).expect("written");
-    PoolRow {
+    let mut row = PoolRow {
         pair_id: PairId::new(&url, &caption),
         url,
         caption,
@@ -78,13 +74,20 @@ fn pool_row(tar: &mut TarWriter, at: usize, bytes: &[u8]) -> PoolRow {
         perceptual_hash: shards::perceptual_hash(&pixels),
         thumbnail: shards::thumbnail(&pixels),
         flatness: shards::flatness(&pixels),
-        image_offset: image.offset,
-        image_length: image.length,
-        text_offset: text.offset,
-        text_length: text.length,
-        json_offset: json.offset,
-        json_length: json.length,
-    }
+        image_offset: 0,
+        image_length: 0,
+        text_offset: 0,
+        text_length: 0,
+        json_offset: 0,
+        json_length: 0,
+    };
+    let image = tar.append(&format!("{}.jpg", row.key), bytes).expect("written");
+    let text = tar.append(&format!("{}.txt", row.key), row.caption.as_bytes()).expect("written");
+    let json = tar.append(&format!("{}.json", row.key), row.record(&candidate(&row)).as_bytes()).expect("written");
+    (row.image_offset, row.image_length) = (image.offset, image.length);
+    (row.text_offset, row.text_length) = (text.offset, text.length);
+    (row.json_offset, row.json_length) = (json.offset, json.length);
+    row
 }
 
 fn candidate(row: &PoolRow) -> Candidate {
@@ -99,6 +102,7 @@ fn candidate(row: &PoolRow) -> Candidate {
         detail: String::new(),
         attempts: 1,
         time_ms: 0,
+        ..Candidate::new(String::new(), String::new(), String::new(), "")
     }
 }
 

@@ -3,7 +3,7 @@
 //! Every view depends on (seed, epoch, sample) only. Pixels stay 8-bit RGB; the model's normalisation comes later.
 
 use crate::draws::Draws;
-use crate::preprocess::{Crop, evaluation_view, resize_crop};
+use crate::preprocess::{Crop, evaluation_view, resize_crop_into, with_scratch};
 use image::RgbImage;
 
 /// Share of the area that a random crop keeps; open_clip's default.
@@ -45,27 +45,61 @@ impl std::fmt::Display for Augment {
     }
 }
 
+/// A view before it is taken: what was drawn for a picture of a certain size.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Look {
+    /// Width and height of the picture it was drawn for.
+    size: (u32, u32),
+    /// The part that is resized to the square; without it the middle square is taken.
+    crop: Option<Crop>,
+    /// Pixels to the right and down, and whether the square is flipped after that.
+    shift: Option<(i64, i64, bool)>,
+}
+
 impl Augment {
-    /// Writes a view of `pixels` into `out`: `side` x `side` RGB, row by row, `3 * side * side` bytes.
-    pub fn view(self, pixels: &RgbImage, side: u32, draws: &mut Draws, out: &mut [u8]) {
-        let view = match self {
-            Augment::Crop => resize_crop(pixels, random_crop(pixels.dimensions(), draws), side, side),
-            Augment::FlipShift | Augment::None if pixels.dimensions() == (side, side) => return self.move_view(pixels, draws, out),
-            Augment::FlipShift | Augment::None => evaluation_view(pixels, side),
-        };
-        self.move_view(&view, draws, out);
+    /// Draws a view of `side` x `side` of a picture of `size`.
+    pub(crate) fn draw(self, size: (u32, u32), side: u32, draws: &mut Draws) -> Look {
+        let crop = (self == Augment::Crop).then(|| random_crop(size, draws));
+        let shift = (self == Augment::FlipShift).then(|| {
+            let reach = u64::from(side / SHIFT_SHARE);
+            let mut shift = || draws.below(2 * reach + 1) as i64 - reach as i64;
+            (shift(), shift(), draws.below(2) == 1)
+        });
+        Look { size, crop, shift }
+    }
+}
+
+impl Look {
+    /// The largest of 1, 2, 4 and 8 by which the picture may be reduced before the view is taken: nothing is blown up then
+    /// that the whole picture would have shrunk.
+    pub fn reduction(&self, side: u32) -> u32 {
+        let (width, height) = self.crop.map_or(self.size, |crop| (crop.width as u32, crop.height as u32));
+        [8, 4, 2].into_iter().find(|by| width.min(height) / by >= side).unwrap_or(1)
     }
 
-    /// Copies a square picture into `out`, shifted and flipped if that is wanted.
-    fn move_view(self, pixels: &RgbImage, draws: &mut Draws, out: &mut [u8]) {
-        if self != Augment::FlipShift {
-            out.copy_from_slice(pixels.as_raw());
-            return;
+    /// Writes the view of `pixels`, which may be a reduction of the picture, into `out`: `side` x `side` RGB, row by row,
+    /// `3 * side * side` bytes.
+    pub fn take(&self, pixels: &RgbImage, side: u32, out: &mut [u8]) {
+        let Some((right, down, flip)) = self.shift else { return self.square(pixels, side, out) };
+        if pixels.dimensions() == (side, side) {
+            return shift_and_flip(pixels.as_raw(), side, right, down, flip, out);
         }
-        let reach = u64::from(pixels.width() / SHIFT_SHARE);
-        let mut shift = || draws.below(2 * reach + 1) as i64 - reach as i64;
-        let (right, down) = (shift(), shift());
-        shift_and_flip(pixels, right, down, draws.below(2) == 1, out);
+        with_scratch(out.len(), |square| {
+            self.square(pixels, side, square);
+            shift_and_flip(square, side, right, down, flip, out);
+        });
+    }
+
+    fn square(&self, pixels: &RgbImage, side: u32, out: &mut [u8]) {
+        match self.crop {
+            Some(crop) => {
+                let (wide, high) = (f64::from(pixels.width()) / f64::from(self.size.0), f64::from(pixels.height()) / f64::from(self.size.1));
+                let crop =
+                    Crop { left: crop.left * wide, top: crop.top * high, width: crop.width * wide, height: crop.height * high };
+                resize_crop_into(pixels, crop, side, side, out);
+            }
+            None => out.copy_from_slice(evaluation_view(pixels, side).as_raw()),
+        }
     }
 }
 
@@ -89,8 +123,8 @@ fn random_crop((width, height): (u32, u32), draws: &mut Draws) -> Crop {
 
 /// Writes a square picture, moved right and down by pixels (negative: left and up), what was outside being mirrored at the
 /// edge, then flipped left to right.
-fn shift_and_flip(pixels: &RgbImage, right: i64, down: i64, flip: bool, out: &mut [u8]) {
-    let (from, side) = (pixels.as_raw(), pixels.width() as usize);
+fn shift_and_flip(from: &[u8], side: u32, right: i64, down: i64, flip: bool, out: &mut [u8]) {
+    let side = side as usize;
     // Mirrored without repeating the edge, as PyTorch's reflection padding.
     let mirror = |at: i64| {
         let last = side as i64 - 1;
@@ -120,7 +154,7 @@ mod tests {
 
     fn view(augment: Augment, pixels: &RgbImage, side: u32, key: u64) -> Vec<u8> {
         let mut out = vec![0; 3 * (side * side) as usize];
-        augment.view(pixels, side, &mut Draws::new("augment", 1, &[key]), &mut out);
+        augment.draw(pixels.dimensions(), side, &mut Draws::new("augment", 1, &[key])).take(pixels, side, &mut out);
         out
     }
 
@@ -158,11 +192,38 @@ mod tests {
     }
 
     #[test]
+    fn a_reduced_picture_gives_nearly_the_same_view() {
+        let smooth = |width: u32, height: u32| {
+            RgbImage::from_fn(width, height, |x, y| Rgb([(x * 255 / width) as u8, (y * 255 / height) as u8, 60]))
+        };
+        let (whole, half) = (smooth(200, 160), smooth(100, 80));
+        for key in 0..20 {
+            let look = Augment::Crop.draw((200, 160), 32, &mut Draws::new("augment", 1, &[key]));
+            let (mut a, mut b) = (vec![0; 3 * 32 * 32], vec![0; 3 * 32 * 32]);
+            look.take(&whole, 32, &mut a);
+            look.take(&half, 32, &mut b);
+            let worst = a.iter().zip(&b).map(|(a, b)| a.abs_diff(*b)).max();
+            assert!(worst <= Some(5), "{worst:?}");
+        }
+    }
+
+    #[test]
+    fn a_reduction_never_blows_up() {
+        let reduction = |augment: Augment, size, side| augment.draw(size, side, &mut Draws::new("augment", 1, &[1])).reduction(side);
+        assert_eq!(reduction(Augment::None, (448, 600), 224), 2);
+        assert_eq!(reduction(Augment::None, (447, 600), 224), 1);
+        assert_eq!(reduction(Augment::None, (4000, 3000), 224), 8);
+        assert_eq!(reduction(Augment::Crop, (448, 448), 224), 1, "the crop is smaller than the picture");
+        assert_eq!(reduction(Augment::Crop, (1000, 1000), 224), 4);
+        assert_eq!(reduction(Augment::FlipShift, (1, 1), 224), 1);
+    }
+
+    #[test]
     fn shifts_mirror_the_edge() {
         let pixels = RgbImage::from_fn(4, 4, |x, y| Rgb([(10 * y + x) as u8, 0, 0]));
         let row = |right, down, flip, row: usize| {
             let mut out = vec![0; 48];
-            shift_and_flip(&pixels, right, down, flip, &mut out);
+            shift_and_flip(pixels.as_raw(), 4, right, down, flip, &mut out);
             (0..4).map(|x| out[12 * row + 3 * x]).collect::<Vec<u8>>()
         };
         assert_eq!(row(1, 0, false, 0), [1, 0, 1, 2]);

@@ -1,14 +1,15 @@
 //! Checkpoints of a run: folders that are whole or absent, from which a training goes on as if it had never stopped.
 //!
-//! `RUN/checkpoints/step-00001000/` holds `model.json`, `model.safetensors`, `optimiser.safetensors` and `state.json`. It is
+//! `RUN/checkpoints/step-00001000/` holds `model.json`, `model.safetensors`, `optimiser.safetensors`, `state.json` and their `sums.json`. It is
 //! written under a name that ends in `.part` and renamed when all of it is on disk; removed ones are renamed back first.
 
-use crate::loader::Position;
+use crate::loader::{LOADER_VERSION, Position};
 use crate::optimiser::AdamW;
 use crate::scaling::LossScale;
 use crate::{Clip, Error, MODEL_FILE, WEIGHTS_FILE, weights};
 use serde::{Deserialize, Serialize};
-use shards::{FORMAT_VERSION, sync_folder, write_atomic};
+use shards::{FORMAT_VERSION, SUMS, hash_file, sync_folder, write_atomic, write_json};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Checkpoints kept: the last, and one more in case the disk damages it.
@@ -30,6 +31,9 @@ pub struct State {
     pub optimiser_steps: u64,
     /// Where the next batch begins.
     pub position: Position,
+    /// The order of samples that `position` is a place of ([`LOADER_VERSION`]).
+    #[serde(default = "first_loader")]
+    pub loader: u32,
     /// The factor on the loss.
     pub loss_scale: LossScale,
     /// Loss of the last step, for messages.
@@ -40,6 +44,11 @@ pub struct State {
     pub damaged: u64,
     /// The flags of the run, for people.
     pub flags: serde_json::Value,
+}
+
+/// Checkpoints without this number are of the first order.
+fn first_loader() -> u32 {
+    1
 }
 
 /// The checkpoints of one run.
@@ -78,6 +87,7 @@ impl Checkpoints {
         weights::save(&part.join(OPTIMISER), &optimiser.state())?;
         let text = serde_json::to_vec_pretty(state).map_err(|error| damaged(&part, error.to_string()))?;
         write_atomic(&part.join(STATE), &text)?;
+        write_json(&part.join(SUMS), &sums(&part)?)?;
         std::fs::rename(&part, &path).map_err(shards::Error::io("rename", &part))?;
         sync_folder(&self.folder)?;
         for old in whole(&self.folder)?.into_iter().rev().skip(KEPT) {
@@ -97,6 +107,17 @@ impl Checkpoints {
 }
 
 impl State {
+    /// What a user must know before a run goes on whose samples came in another order than this program's: nothing is wrong
+    /// with the weights, but the epoch that was begun is not finished as it would have been.
+    pub fn order_changed(&self) -> Option<String> {
+        (self.loader != LOADER_VERSION).then(|| {
+            format!(
+                "the checkpoint of step {} was made with order {} of samples, this program has order {LOADER_VERSION}: in epoch {} some samples will come twice and some not at all, and the weights will not be those of a run that was never stopped",
+                self.step, self.loader, self.position.epoch
+            )
+        })
+    }
+
     /// Reads the state of the checkpoint in `folder`.
     ///
     /// # Errors
@@ -160,6 +181,11 @@ fn list(folder: &Path) -> Result<Vec<PathBuf>, Error> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
         Err(error) => Err(shards::Error::io("list", folder)(error).into()),
     }
+}
+
+/// BLAKE3 of each file of a checkpoint by name, for `verify`.
+fn sums(folder: &Path) -> Result<BTreeMap<&'static str, String>, Error> {
+    [MODEL_FILE, WEIGHTS_FILE, OPTIMISER, STATE].into_iter().map(|name| Ok((name, hash_file(&folder.join(name))?))).collect()
 }
 
 fn with_part(path: &Path) -> PathBuf {

@@ -1,12 +1,12 @@
 //! The model: two towers that put pictures and texts into one space.
 
-use crate::layers::{Pass, Precision};
+use crate::layers::{Pass, Precision, channels_last, wide};
 use crate::naming::{Naming, View};
 use crate::resnet::Resnet;
 use crate::small::SmallResnet;
 use crate::stored::Stored;
 use crate::text::TextTower;
-use crate::vars::Vars;
+use crate::vars::{Filling, Vars};
 use crate::vit::{Vit, VitShape};
 use crate::{Error, ModelConfig, VisionConfig, infer, init::Init};
 use std::path::Path;
@@ -42,6 +42,8 @@ pub struct Clip {
     config: ModelConfig,
     device: Device,
     precision: Precision,
+    /// The type of matrix products: the precision's.
+    kind: Kind,
     image: ImageTower,
     text: TextTower,
     logit_scale: Tensor,
@@ -62,7 +64,7 @@ impl Clip {
     /// # Errors
     /// `Model` when the description breaks a rule.
     pub fn new(config: &ModelConfig, device: Device, seed: u64) -> Result<Self, Error> {
-        Self::build(config, device, Some(seed))
+        Self::build(config, device, Filling::Fresh(seed))
     }
 
     /// A model with the weights of a `.safetensors` file.
@@ -70,7 +72,7 @@ impl Clip {
     /// # Errors
     /// `Model`; `Weights` for a damaged file; `Tensor` for a tensor that is missing or of another shape.
     pub fn load(config: &ModelConfig, device: Device, weights: &Path) -> Result<Self, Error> {
-        let model = Self::build(config, device, None)?;
+        let model = Self::build(config, device, Filling::Unset)?;
         crate::weights::load_into(weights, &model.tensors())?;
         Ok(model)
     }
@@ -119,7 +121,7 @@ impl Clip {
         if let Some(pixels) = choices.image_size {
             config = config.with_image_size(pixels)?;
         }
-        let model = Self::build(&config, device, None)?;
+        let model = Self::build(&config, device, Filling::Unset)?;
         crate::weights::fill(&mut view, &model.tensors(), choices.image_size.is_some())?;
         let mut kinds: Vec<String> = view.stored.entries.values().map(|entry| format!("{:?}", entry.kind)).collect();
         kinds.sort();
@@ -127,10 +129,19 @@ impl Clip {
         Ok((model, Understood { naming: view.naming, source, kinds }))
     }
 
-    pub(crate) fn build(config: &ModelConfig, device: Device, seed: Option<u64>) -> Result<Self, Error> {
+    /// Names and shapes of a model's parameters and of its buffers, in no memory.
+    ///
+    /// # Errors
+    /// `Model` when the description breaks a rule.
+    pub fn shapes(config: &ModelConfig) -> Result<[Vec<(String, Vec<i64>)>; 2], Error> {
+        let vars = Self::build(config, Device::Cpu, Filling::Sketch)?.vars;
+        Ok([vars.parameters, vars.buffers].map(|tensors| tensors.into_iter().map(|(name, tensor)| (name, tensor.size())).collect()))
+    }
+
+    fn build(config: &ModelConfig, device: Device, filling: Filling) -> Result<Self, Error> {
         config.check()?;
         let (embed_dim, quick_gelu) = (config.embed_dim, config.quick_gelu);
-        let mut vars = Vars::new(device, seed);
+        let mut vars = Vars::new(device, filling);
         // ln(1 / 0.07), as in the paper.
         let logit_scale = vars.parameter("logit_scale".to_string(), &[], Init::Constant((1.0f32 / 0.07).ln()));
         let image = match &config.vision {
@@ -147,12 +158,40 @@ impl Clip {
             }
         };
         let text = TextTower::new(&mut vars, &config.text, embed_dim, quick_gelu);
-        Ok(Clip { config: config.clone(), device, precision: Precision::Fp32, image, text, logit_scale, vars })
+        Ok(Clip { config: config.clone(), device, precision: Precision::Fp32, kind: Kind::Float, image, text, logit_scale, vars })
     }
 
     /// The same model computing in this precision; weights stay 32 bits.
     pub fn with_precision(mut self, precision: Precision) -> Self {
-        self.precision = precision;
+        (self.precision, self.kind) = (precision, precision.kind());
+        self
+    }
+
+    /// The same model made ready for computing without gradients: what matrix products and convolutions need is kept in
+    /// this precision and in the order they want, so that nothing is converted in each pass. It cannot be trained or saved
+    /// in full precision any more.
+    pub fn for_inference(mut self, precision: Precision) -> Self {
+        let _no_gradients = tch::no_grad_guard();
+        for (name, tensor) in &self.vars.parameters {
+            let mut tensor = tensor.shallow_clone().set_requires_grad(false);
+            let norm = ["ln_", "bn", "downsample.1"].iter().any(|part| name.contains(part));
+            if name.contains("embedding") || tensor.dim() < if norm || name == "logit_scale" { 2 } else { 1 } {
+                continue;
+            }
+            let converted = tensor.to_kind(precision.kind());
+            tensor.set_data(&if tensor.dim() == 4 { channels_last(&converted) } else { converted });
+        }
+        (self.precision, self.kind) = (precision, precision.kind());
+        self
+    }
+
+    /// The same model with weights and everything else in 64 bits, to compare with.
+    #[cfg(test)]
+    pub(crate) fn in_double(mut self) -> Self {
+        for (_, tensor) in self.vars.parameters.iter().chain(&self.vars.buffers).filter(|(_, tensor)| tensor.is_floating_point()) {
+            tensor.shallow_clone().set_data(&tensor.detach().to_kind(Kind::Double));
+        }
+        self.kind = Kind::Double;
         self
     }
 
@@ -178,7 +217,7 @@ impl Clip {
     /// # Panics
     /// When the shape is another one, or the device runs out of memory.
     pub fn encode_image(&self, images: &Tensor, train: bool) -> Tensor {
-        let pass = Pass { train, kind: self.precision.kind() };
+        let pass = Pass { train, kind: self.kind };
         unit_rows(&match &self.image {
             ImageTower::Vit(tower) => tower.forward(images, pass),
             ImageTower::Resnet(tower) => tower.forward(images, pass),
@@ -192,7 +231,7 @@ impl Clip {
     /// # Panics
     /// When an id is outside the vocabulary, the rows are too long, or the device runs out of memory.
     pub fn encode_text(&self, ids: &Tensor) -> Tensor {
-        unit_rows(&self.text.forward(ids, Pass { train: false, kind: self.precision.kind() }))
+        unit_rows(&self.text.forward(ids, Pass { train: false, kind: self.kind }))
     }
 
     /// The logarithm of the factor that similarities are multiplied by, a parameter of no dimensions.
@@ -224,7 +263,7 @@ fn copies(tensors: &[(String, Tensor)]) -> Vec<(String, Tensor)> {
 
 /// Every row divided by its length, in 32 bits; a row of zeros stays one.
 pub(crate) fn unit_rows(x: &Tensor) -> Tensor {
-    let x = x.to_kind(Kind::Float);
+    let x = wide(x);
     &x / x.norm_scalaropt_dim(2, [-1i64], true).clamp_min(1e-12)
 }
 
@@ -283,18 +322,17 @@ mod tests {
     fn published_models_have_their_parameters() {
         for (name, parameters, entries) in COUNTS {
             let config = ModelConfig::find(name).expect("a model");
-            let model = Clip::build(&config, Device::Cpu, None).expect("built");
-            let count: usize = model.vars.parameters.iter().map(|(_, tensor)| tensor.numel()).sum();
-            assert_eq!(count as i64, parameters, "{name}");
-            assert_eq!(model.tensors().len(), entries, "{name}");
+            let [trained, kept] = Clip::shapes(&config).expect("built");
+            let count: i64 = trained.iter().map(|(_, shape)| shape.iter().product::<i64>()).sum();
+            assert_eq!((count, trained.len() + kept.len()), (parameters, entries), "{name}");
         }
     }
 
     #[test]
     fn tensors_have_published_names_and_shapes() {
         let shapes = |name: &str| -> std::collections::BTreeMap<String, Vec<i64>> {
-            let model = Clip::build(&ModelConfig::find(name).expect("a model"), Device::Cpu, None).expect("built");
-            model.tensors().into_iter().map(|(name, tensor)| (name, tensor.size())).collect()
+            let [trained, kept] = Clip::shapes(&ModelConfig::find(name).expect("a model")).expect("built");
+            trained.into_iter().chain(kept).collect()
         };
         let vit = shapes("ViT-B/32");
         let expected: [(&str, &[i64]); 14] = [

@@ -55,6 +55,13 @@ impl Draws {
     }
 }
 
+/// The number by which a key takes part in an identity: the first 8 bytes of its BLAKE3.
+pub(crate) fn name_of(key: &str) -> u64 {
+    let mut bytes = [0; 8];
+    bytes.copy_from_slice(&blake3::hash(key.as_bytes()).as_bytes()[..8]);
+    u64::from_le_bytes(bytes)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -60,6 +60,11 @@ pub(crate) struct Pass {
     pub kind: Kind,
 }
 
+/// Half precision as 32 bits; wider numbers as they are.
+pub(crate) fn wide(x: &Tensor) -> Tensor {
+    if matches!(x.kind(), Kind::Half | Kind::BFloat16) { x.to_kind(Kind::Float) } else { x.shallow_clone() }
+}
+
 /// No bias, no mask: `None` of the type that tch's generic functions want.
 const NONE: Option<&Tensor> = None;
 
@@ -124,7 +129,7 @@ impl LayerNorm {
     }
 
     pub fn forward(&self, x: &Tensor) -> Tensor {
-        x.to_kind(Kind::Float).layer_norm([self.width], Some(&self.weight), Some(&self.bias), 1e-5, true)
+        wide(x).layer_norm([self.width], Some(&self.weight), Some(&self.bias), 1e-5, true)
     }
 }
 

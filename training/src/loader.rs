@@ -1,33 +1,41 @@
 //! Batches for training: read, decoded, varied and tokenised by native threads while the model computes.
 //!
-//! What a batch holds depends on (seed, position) only, never on the number of threads or their timing, so a training
+//! What a batch holds depends on (seed, position) only, never on the number of threads or ranks or on timing, so a training
 //! resumed at any position sees the same batches as one that was never stopped. Knows nothing of models.
 
-use crate::Error;
-use crate::augment::Augment;
+use crate::augment::{Augment, Look};
+use crate::batch::{Batch, Damaged, distinct, padded};
+use crate::buffer::{Buffer, Numbers};
 use crate::draws::Draws;
-use crate::order::Order;
+use crate::feed::Feed;
+use crate::member::Members;
+use crate::preprocess::{normalise_rows, with_scratch};
 use crate::samples::Samples;
-use crossbeam_channel::{Receiver, bounded};
+use crate::window::{Taken, Window};
+use crate::{Error, decode};
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use image::RgbImage;
 use rayon::prelude::*;
-use shards::Limits;
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use tch::Device;
 
-/// Finished batches that wait for the model, beside the one being made: enough to even out slow samples.
-const WAITING: usize = 2;
+/// The order that this loader gives, as checkpoints name it. It changes whenever the samples of a position do.
+///
+/// 1: one permutation of all samples. 2: blocks, then windows; captions and copies drawn by pass.
+pub const LOADER_VERSION: u32 = 2;
+/// Batches begun ahead of the one that is waited for: with one, threads that find nothing left to do in a batch go on with the
+/// next, and a slow sample holds up nothing.
+const AHEAD: usize = 1;
 /// Decoded pictures are kept when all of them take at most this many bytes: CIFAR's 50,000 take 150 MB.
 const KEEP_BYTES: u64 = 1 << 30;
 /// Samples tried in place of a damaged one before the corpus is called unreadable.
 const REPLACEMENTS: u64 = 20;
-/// Texts are padded to a multiple of this many tokens, so that few shapes occur.
-const TEXT_STEP: usize = 8;
 
 /// Turns a caption into at most so many token ids, start and end included, without padding.
-pub(crate) type Tokenize = Arc<dyn Fn(&str, usize) -> Vec<u32> + Send + Sync>;
+pub type Tokenize = Arc<dyn Fn(&str, usize) -> Vec<u32> + Send + Sync>;
 
 /// A place in the endless stream of samples.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -52,7 +60,7 @@ impl Position {
 pub struct LoaderOptions {
     /// Seed of the order, the views and the choice of captions.
     pub seed: u64,
-    /// Samples in a batch, the same for every batch.
+    /// Samples in a batch of all ranks together, the same for every batch.
     pub batch_size: usize,
     /// Side of the pictures in pixels.
     pub image_size: u32,
@@ -62,48 +70,45 @@ pub struct LoaderOptions {
     pub context_length: usize,
     /// Threads that decode.
     pub workers: usize,
+    /// Where the model will compute, which decides the form of the pictures.
+    pub device: Device,
+    /// Which slice of every batch is made here, from 0, and into how many equal ones a batch is cut.
+    pub rank: (usize, usize),
 }
 
-/// A sample that could not be used and was replaced.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Damaged {
-    /// The archive and the offset.
-    pub location: String,
-    /// What is wrong with it.
-    pub why: String,
-}
-
-/// A batch, as plain memory.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Batch {
-    /// The position after this batch.
-    pub next: Position,
-    /// Pictures, `[batch, side, side, 3]`, 8-bit RGB.
-    pub pixels: Vec<u8>,
-    /// Token ids of the distinct captions, `[texts, text_length]`, padded with 0; in order of first use.
-    pub tokens: Vec<i64>,
-    /// Tokens in a row of `tokens`: those of the batch's longest caption, rounded up.
-    pub text_length: usize,
-    /// The row of `tokens` that each picture belongs to, `[batch]`.
-    pub caption_of: Vec<i64>,
-    /// Samples that had to be replaced.
-    pub damaged: Vec<Damaged>,
+/// What loading has taken so far, summed over threads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LoaderTimes {
+    /// Waiting for bytes of archives.
+    pub read: Duration,
+    /// Decoding, cropping, resizing, normalising and tokenising.
+    pub decode: Duration,
 }
 
 /// Makes batches from a position on, without end.
 pub struct Loader {
-    batches: Option<Receiver<Result<Batch, Error>>>,
+    /// The batches in order, each as a promise.
+    batches: Option<Receiver<Receiver<Result<Batch, Error>>>>,
     maker: Option<JoinHandle<()>>,
+    feed: Feed,
+    times: Arc<Times>,
+    failed: bool,
 }
 
 impl Loader {
     /// Starts threads that make batches from `from` on.
     ///
     /// # Errors
-    /// `Options` for a batch size or picture size of 0, or when the threads cannot be started.
+    /// `Options` for a batch size or picture size of 0, a rank that does not exist or ranks that do not divide the batch, or when
+    /// the threads cannot be started.
     pub fn start(samples: Arc<Samples>, tokenize: Tokenize, options: LoaderOptions, from: Position) -> Result<Self, Error> {
+        let (rank, ranks) = options.rank;
         if options.batch_size == 0 || options.image_size == 0 {
             return Err(Error::Options { why: "batch size and image size must be at least 1".to_string() });
+        }
+        if rank >= ranks || !options.batch_size.is_multiple_of(ranks) {
+            let why = format!("rank {rank} of {ranks} cannot take an equal slice of batches of {}", options.batch_size);
+            return Err(Error::Options { why });
         }
         let cannot = |why: String| Error::Options { why: format!("cannot start {} loader threads: {why}", options.workers) };
         let pool = rayon::ThreadPoolBuilder::new()
@@ -111,22 +116,28 @@ impl Loader {
             .thread_name(|i| format!("loader-{i}"))
             .build()
             .map_err(|error| cannot(error.to_string()))?;
-        let (sender, batches) = bounded(WAITING);
-        let maker = Maker::new(samples, tokenize, options.clone());
+        let from = from.after(0, samples.epoch_length());
+        let slice = Slice { batch: options.batch_size as u64, rank: rank as u64, ranks: ranks as u64 };
+        let (feed, windows) = Feed::start(samples.clone(), options.seed, slice, from).map_err(|error| cannot(error.to_string()))?;
+        let (sender, batches) = bounded(AHEAD);
+        let times = Arc::new(Times::default());
+        let shop = Arc::new(Shop::new(samples, tokenize, options.clone(), times.clone()));
+        let mut cutter = Cutter { length: shop.samples.epoch_length(), at: from, slice, windows, window: None };
         let work = move || {
-            let mut at = from.after(0, maker.samples.epoch_length());
-            // Ends when the loader is dropped, or after an error.
-            loop {
-                let batch = pool.install(|| maker.batch(at));
-                let next = batch.as_ref().ok().map(|batch| batch.next);
-                match (sender.send(batch), next) {
-                    (Ok(()), Some(next)) => at = next,
-                    _ => return,
+            // Ends when the loader is dropped.
+            while let Some(cut) = cutter.cut() {
+                let (promise, batch) = bounded(1);
+                let shop = shop.clone();
+                pool.spawn(move || {
+                    let _ = promise.send(shop.batch(cut));
+                });
+                if sender.send(batch).is_err() {
+                    return;
                 }
             }
         };
         let maker = std::thread::Builder::new().name("batches".to_string()).spawn(work).map_err(|error| cannot(error.to_string()))?;
-        Ok(Loader { batches: Some(batches), maker: Some(maker) })
+        Ok(Loader { batches: Some(batches), maker: Some(maker), feed, times, failed: false })
     }
 
     /// The next batch; waits for it.
@@ -135,224 +146,222 @@ impl Loader {
     /// `Unreadable` when a damaged sample's replacements are damaged too; nothing more comes after an error.
     pub fn next_batch(&mut self) -> Result<Batch, Error> {
         let gone = || Error::Options { why: "the loader has stopped after an error".to_string() };
-        self.batches.as_ref().and_then(|batches| batches.recv().ok()).ok_or_else(gone)?
+        let batches = self.batches.as_ref().filter(|_| !self.failed);
+        let batch = batches.and_then(|batches| batches.recv().ok()?.recv().ok()).ok_or_else(gone)?;
+        self.failed = batch.is_err();
+        batch
+    }
+
+    /// What loading has taken so far.
+    pub fn times(&self) -> LoaderTimes {
+        let nanoseconds = |count: &AtomicU64| Duration::from_nanos(count.load(Ordering::Relaxed));
+        LoaderTimes { read: nanoseconds(&self.times.read), decode: nanoseconds(&self.times.decode) }
     }
 }
 
 impl Drop for Loader {
     fn drop(&mut self) {
-        // Without a receiver the maker's next send fails and its thread ends.
+        // Without a receiver the maker's next send fails and its thread ends, and with it the feed's.
         self.batches = None;
+        self.feed.stop();
         if let Some(maker) = self.maker.take() {
             let _ = maker.join();
+        }
+        self.feed.join();
+    }
+}
+
+/// Nanoseconds over all threads.
+#[derive(Default)]
+struct Times {
+    read: AtomicU64,
+    decode: AtomicU64,
+}
+
+/// One rank's part of every batch.
+#[derive(Clone, Copy)]
+pub(crate) struct Slice {
+    pub batch: u64,
+    pub rank: u64,
+    pub ranks: u64,
+}
+
+impl Slice {
+    /// Samples of a batch that are this rank's, by their number in it.
+    pub fn range(self) -> std::ops::Range<u64> {
+        let share = self.batch / self.ranks;
+        self.rank * share..(self.rank + 1) * share
+    }
+}
+
+/// Cuts the stream into batches.
+struct Cutter {
+    length: u64,
+    at: Position,
+    slice: Slice,
+    windows: Receiver<Arc<Window>>,
+    window: Option<Arc<Window>>,
+}
+
+/// The places of one batch, and the windows that hold their bytes.
+struct Cut {
+    places: Vec<(Arc<Window>, Position)>,
+    next: Position,
+}
+
+impl Cutter {
+    /// The next batch's places; `None` when no more windows come.
+    fn cut(&mut self) -> Option<Cut> {
+        let (begin, length) = (self.at, self.length);
+        let places = self.slice.range().map(|i| begin.after(i, length)).map(|at| Some((self.window(at)?, at)));
+        let places = places.collect::<Option<Vec<_>>>()?;
+        self.at = begin.after(self.slice.batch, length);
+        Some(Cut { places, next: self.at })
+    }
+
+    /// The window that `at` is in. Positions only ever ascend, and so do windows.
+    fn window(&mut self, at: Position) -> Option<Arc<Window>> {
+        loop {
+            if let Some(window) = self.window.as_ref().filter(|window| window.epoch == at.epoch && at.index < window.end()) {
+                return Some(window.clone());
+            }
+            // Given back before the next is waited for, for which there may be no room otherwise.
+            self.window = None;
+            self.window = Some(self.windows.recv().ok()?);
         }
     }
 }
 
-/// Makes any batch on demand; shared by the threads.
-struct Maker {
+/// Makes a batch of its places; shared by the threads.
+struct Shop {
     samples: Arc<Samples>,
     tokenize: Tokenize,
     options: LoaderOptions,
+    times: Arc<Times>,
     /// Decoded pictures by sample, when the corpus is small.
     kept: Vec<OnceLock<RgbImage>>,
     /// Bytes that may still be kept: the sizes in a manifest are only a claim.
     room: AtomicU64,
+    /// Buffers that batches gave back.
+    buffers: Receiver<Buffer>,
+    home: Sender<Buffer>,
 }
 
-impl Maker {
-    fn new(samples: Arc<Samples>, tokenize: Tokenize, options: LoaderOptions) -> Self {
+impl Shop {
+    fn new(samples: Arc<Samples>, tokenize: Tokenize, options: LoaderOptions, times: Arc<Times>) -> Self {
         let keep = samples.pixels().saturating_mul(3) <= KEEP_BYTES;
         let kept = (0..if keep { samples.count() } else { 0 }).map(|_| OnceLock::new()).collect();
-        Maker { samples, tokenize, options, kept, room: AtomicU64::new(KEEP_BYTES) }
+        let (home, buffers) = unbounded();
+        Shop { samples, tokenize, options, times, kept, room: AtomicU64::new(KEEP_BYTES), buffers, home }
     }
 
-    /// The batch that begins at `at`; runs on the threads of the current pool.
-    fn batch(&self, at: Position) -> Result<Batch, Error> {
-        let (count, side) = (self.options.batch_size, self.options.image_size as usize);
-        let length = self.samples.epoch_length();
-        let last = at.after(count as u64 - 1, length);
-        let orders: Vec<Order> = (at.epoch..=last.epoch).map(|epoch| Order::new(self.options.seed, epoch, length)).collect();
-        let mut pixels = vec![0; count * side * side * 3];
-        let made: Vec<(u32, Vec<Damaged>)> = pixels
-            .par_chunks_mut(side * side * 3)
-            .enumerate()
-            .map(|(i, out)| {
-                let position = at.after(i as u64, length);
-                self.sample(position, &orders[(position.epoch - at.epoch) as usize], out)
-            })
-            .collect::<Result<_, _>>()?;
-        let (captions, damaged): (Vec<u32>, Vec<Vec<Damaged>>) = made.into_iter().unzip();
-        let (tokens, text_length, caption_of) = self.texts(&captions);
-        let damaged = damaged.into_iter().flatten().collect();
-        Ok(Batch { next: at.after(count as u64, length), pixels, tokens, text_length, caption_of, damaged })
-    }
-
-    /// Writes a view of the sample at `position` into `out` and chooses one of its captions. A damaged sample's place is
-    /// taken by another one, chosen by the position.
-    fn sample(&self, position: Position, order: &Order, out: &mut [u8]) -> Result<(u32, Vec<Damaged>), Error> {
-        let Position { epoch, index } = position;
-        let mut damaged = Vec::new();
-        let mut spares = Draws::new("spare", self.options.seed, &[epoch, index]);
-        let mut place = order.at(index);
-        for _ in 0..=REPLACEMENTS {
-            let (sample, copy) = self.samples.place(place);
-            let identity = [epoch, self.samples.key(sample), copy];
-            match self.view(sample, &mut Draws::new("view", self.options.seed, &identity), out) {
-                Ok(()) => {
-                    let captions = self.samples.captions(sample);
-                    let chosen = Draws::new("caption", self.options.seed, &identity).below(captions.len() as u64);
-                    return Ok((captions[chosen as usize], damaged));
-                }
-                Err(why) => damaged.push(Damaged { location: self.samples.location(sample), why }),
+    /// Makes a batch; runs on the threads of the current pool.
+    fn batch(&self, cut: Cut) -> Result<Batch, Error> {
+        let side = self.options.image_size as usize;
+        let one = 3 * side * side;
+        let buffer = self.buffers.try_recv().ok();
+        let mut buffer = buffer.map_or_else(|| Buffer::new(cut.places.len(), side, self.options.device), Ok)?;
+        let made: Vec<(String, Vec<Damaged>)> = match buffer.numbers() {
+            Numbers::Bytes(all) => {
+                let outs = all.par_chunks_mut(one).map(Numbers::Bytes);
+                outs.zip(&cut.places).map(|(out, place)| self.sample(place, out)).collect::<Result<_, Error>>()?
             }
-            place = spares.below(self.samples.epoch_length());
-        }
-        let first = damaged.swap_remove(0);
-        Err(Error::Unreadable { location: first.location, why: first.why, tried: REPLACEMENTS })
+            Numbers::Floats(all) => {
+                let outs = all.par_chunks_mut(one).map(Numbers::Floats);
+                outs.zip(&cut.places).map(|(out, place)| self.sample(place, out)).collect::<Result<_, Error>>()?
+            }
+        };
+        let (captions, damaged): (Vec<String>, Vec<Vec<Damaged>>) = made.into_iter().unzip();
+        let started = Instant::now();
+        let (texts, caption_of) = distinct(&captions);
+        let most = self.options.context_length;
+        let texts: Vec<Vec<u32>> = texts.par_iter().map(|text| (self.tokenize)(text, most)).collect();
+        let (tokens, text_length) = padded(&texts, most);
+        add(&self.times.decode, started);
+        let damaged = damaged.into_iter().flatten().collect();
+        Ok(Batch { next: cut.next, tokens, text_length, caption_of, damaged, buffer: Some(buffer), home: self.home.clone() })
     }
 
-    fn view(&self, sample: u32, draws: &mut Draws, out: &mut [u8]) -> Result<(), String> {
-        let (augment, side) = (self.options.augment, self.options.image_size);
-        if let Some(pixels) = self.kept.get(sample as usize).and_then(OnceLock::get) {
-            augment.view(pixels, side, draws, out);
-            return Ok(());
+    /// Writes a view of the sample at a place into `out` and chooses one of its captions. A damaged sample's place is taken by
+    /// another one, chosen by the position.
+    fn sample(&self, (window, at): &(Arc<Window>, Position), mut out: Numbers) -> Result<(String, Vec<Damaged>), Error> {
+        let started = Instant::now();
+        let mut taken = window.at(at.index);
+        window.wait(taken);
+        let read = add(&self.times.read, started);
+        let mut made = window.span(taken, &self.samples).and_then(|span| self.make(taken, at.epoch, span, &mut out));
+        let mut damaged = Vec::new();
+        let mut spares = Draws::new("spare", self.options.seed, &[at.epoch, at.index]);
+        loop {
+            let why = match made {
+                Ok(caption) => {
+                    add(&self.times.decode, read);
+                    return Ok((caption, damaged));
+                }
+                Err(why) => why,
+            };
+            damaged.push(Damaged { location: self.samples.location(taken.sample), why });
+            if damaged.len() as u64 > REPLACEMENTS {
+                let first = damaged.swap_remove(0);
+                return Err(Error::Unreadable { location: first.location, why: first.why, tried: REPLACEMENTS });
+            }
+            taken = Taken::spare(spares.below(self.samples.count() as u64) as u32);
+            let span = self.samples.read_near(taken.sample, self.samples.record(taken.sample).span());
+            made = span.and_then(|span| self.make(taken, at.epoch, &span, &mut out));
         }
-        let bytes = self.samples.image(sample).map_err(|error| chain(&error))?;
-        let pixels = shards::decode(&bytes, &Limits::default()).map_err(|error| chain(&error))?.pixels;
-        augment.view(&pixels, side, draws, out);
-        if let Some(slot) = self.kept.get(sample as usize) {
+    }
+
+    /// Writes a view of a sample and chooses a caption; `Err` says in words what is wrong with it.
+    fn make(&self, taken: Taken, epoch: u64, span: &[u8], out: &mut Numbers) -> Result<String, String> {
+        let record = self.samples.record(taken.sample);
+        let members = Members::find(span, record)?;
+        let identity = [epoch, members.name, u64::from(taken.pass)];
+        let draws = |purpose| Draws::new(purpose, self.options.seed, &identity);
+        let caption = members.caption(record, &self.samples, |count| draws("caption").below(count))?;
+        let side = self.options.image_size;
+        let draw = |size| self.options.augment.draw(size, side, &mut draws("view"));
+        let kept = self.kept.get(taken.sample as usize);
+        if let Some(pixels) = kept.and_then(OnceLock::get) {
+            self.write(&draw(pixels.dimensions()), pixels, out);
+            return Ok(caption);
+        }
+        members.check()?;
+        let (pixels, look) = if kept.is_some() {
+            let pixels = decode::whole(members.picture)?;
+            let look = draw(pixels.dimensions());
+            (pixels, look)
+        } else {
+            decode::enough(members.picture, side, draw)?
+        };
+        self.write(&look, &pixels, out);
+        if let Some(slot) = kept {
             let size = pixels.as_raw().len() as u64;
             if self.room.try_update(Ordering::Relaxed, Ordering::Relaxed, |room| room.checked_sub(size)).is_ok() {
                 let _ = slot.set(pixels);
             }
         }
-        Ok(())
+        Ok(caption)
     }
 
-    /// The distinct captions as padded rows of tokens, their length, and the row of each.
-    fn texts(&self, captions: &[u32]) -> (Vec<i64>, usize, Vec<i64>) {
-        let mut rows = HashMap::new();
-        let mut distinct = Vec::new();
-        let caption_of = captions
-            .iter()
-            .map(|&caption| {
-                *rows.entry(caption).or_insert_with(|| {
-                    distinct.push(caption);
-                    distinct.len() as i64 - 1
-                })
-            })
-            .collect();
-        let most = self.options.context_length;
-        let texts: Vec<Vec<u32>> = distinct.par_iter().map(|&caption| (self.tokenize)(self.samples.caption(caption), most)).collect();
-        let longest = texts.iter().map(Vec::len).max().unwrap_or(0);
-        let length = longest.next_multiple_of(TEXT_STEP).min(most).max(longest);
-        let mut tokens = vec![0; texts.len() * length];
-        for (row, text) in tokens.chunks_exact_mut(length.max(1)).zip(&texts) {
-            row.iter_mut().zip(text).for_each(|(to, &id)| *to = i64::from(id));
+    fn write(&self, look: &Look, pixels: &RgbImage, out: &mut Numbers) {
+        let side = self.options.image_size;
+        match out {
+            Numbers::Bytes(out) => look.take(pixels, side, out),
+            Numbers::Floats(out) => with_scratch(out.len(), |bytes| {
+                look.take(pixels, side, bytes);
+                normalise_rows(bytes, out);
+            }),
         }
-        (tokens, length, caption_of)
     }
 }
 
-/// An error and its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
+/// Adds the time since `started`; returns the time now.
+fn add(sum: &AtomicU64, started: Instant) -> Instant {
+    let now = Instant::now();
+    sum.fetch_add(now.duration_since(started).as_nanos() as u64, Ordering::Relaxed);
+    now
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::fixture::write_manifest;
-    use std::path::Path;
-
-    fn bytes_as_tokens() -> Tokenize {
-        Arc::new(|text, most| text.bytes().map(u32::from).take(most).collect())
-    }
-
-    fn options(batch_size: usize, workers: usize) -> LoaderOptions {
-        LoaderOptions { seed: 3, batch_size, image_size: 16, augment: Augment::Crop, context_length: 22, workers }
-    }
-
-    fn batches(folder: &Path, options: LoaderOptions, from: Position, count: usize) -> Vec<Batch> {
-        let samples = Arc::new(Samples::read(&[folder.join("manifest.parquet")]).expect("read"));
-        let mut loader = Loader::start(samples, bytes_as_tokens(), options, from).expect("started");
-        (0..count).map(|_| loader.next_batch().expect("a batch")).collect()
-    }
-
-    #[test]
-    fn threads_do_not_matter_and_any_position_resumes() {
-        let dir = tempfile::tempdir().expect("a folder");
-        write_manifest(dir.path(), 23, 20);
-        let all = batches(dir.path(), options(5, 1), Position::default(), 12);
-        assert_eq!(batches(dir.path(), options(5, 4), Position::default(), 12), all);
-        assert_eq!(all[3].next, Position { epoch: 0, index: 20 });
-        assert_eq!(all[4].next, Position { epoch: 1, index: 2 });
-        for resumed in [1, 4, 9] {
-            assert_eq!(batches(dir.path(), options(5, 2), all[resumed - 1].next, 12 - resumed), all[resumed..]);
-        }
-        let other_seed = batches(dir.path(), LoaderOptions { seed: 4, ..options(5, 1) }, Position::default(), 1);
-        assert_ne!(other_seed[0].pixels, all[0].pixels);
-    }
-
-    #[test]
-    fn an_epoch_has_every_sample_once() {
-        let dir = tempfile::tempdir().expect("a folder");
-        write_manifest(dir.path(), 12, 16);
-        let plain = LoaderOptions { augment: Augment::None, ..options(4, 2) };
-        let all = batches(dir.path(), plain, Position::default(), 6);
-        let pictures = |batches: &[Batch]| {
-            let mut pictures: Vec<Vec<u8>> =
-                batches.iter().flat_map(|batch| batch.pixels.chunks(16 * 16 * 3).map(<[u8]>::to_vec)).collect();
-            pictures.sort();
-            pictures
-        };
-        assert_eq!(pictures(&all[..3]), pictures(&all[3..]));
-        let mut distinct = pictures(&all[..3]);
-        distinct.dedup();
-        assert_eq!(distinct.len(), 12);
-        assert_ne!(all[0].pixels, all[3].pixels, "the second epoch has another order");
-    }
-
-    #[test]
-    fn equal_captions_share_a_row() {
-        let dir = tempfile::tempdir().expect("a folder");
-        write_manifest(dir.path(), 40, 16);
-        let batch = batches(dir.path(), options(40, 2), Position::default(), 1).remove(0);
-        let rows: Vec<&[i64]> = batch.tokens.chunks(batch.text_length).collect();
-        assert_eq!(batch.text_length, 22, "19 bytes rounded up to 24, but no more than the context");
-        assert!(rows.len() < 40, "{} rows", rows.len());
-        assert!(batch.caption_of.iter().all(|&row| (row as usize) < rows.len()));
-        let distinct: std::collections::HashSet<_> = rows.iter().collect();
-        assert_eq!(distinct.len(), rows.len());
-    }
-
-    #[test]
-    fn a_damaged_sample_is_replaced_and_named() {
-        let dir = tempfile::tempdir().expect("a folder");
-        let manifest = write_manifest(dir.path(), 10, 16);
-        let rows = shards::TableReader::<shards::Sample>::read_all(&manifest).expect("read");
-        let tar = dir.path().join("00000.tar");
-        let mut bytes = std::fs::read(&tar).expect("read");
-        let spoil = |bytes: &mut Vec<u8>, i: usize| bytes[rows[i].image_offset as usize..][..40].fill(0);
-        spoil(&mut bytes, 4);
-        std::fs::write(&tar, &bytes).expect("written");
-        let all = batches(dir.path(), options(5, 2), Position::default(), 4);
-        assert_eq!(all, batches(dir.path(), options(5, 3), Position::default(), 4));
-        let damaged: Vec<&Damaged> = all.iter().flat_map(|batch| &batch.damaged).collect();
-        assert!(damaged.len() >= 2, "once an epoch, and when it is drawn as a spare");
-        assert!(damaged[0].location.ends_with(&format!("00000.tar at byte {}", rows[4].image_offset)), "{:?}", damaged[0]);
-        (0..10).for_each(|i| spoil(&mut bytes, i));
-        std::fs::write(&tar, &bytes).expect("written");
-        let samples = Arc::new(Samples::read(&[manifest]).expect("read"));
-        let mut loader = Loader::start(samples, bytes_as_tokens(), options(5, 2), Position::default()).expect("started");
-        assert!(matches!(loader.next_batch(), Err(Error::Unreadable { .. })));
-        assert!(loader.next_batch().is_err());
-    }
-}
+#[path = "loader_tests.rs"]
+mod tests;

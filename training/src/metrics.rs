@@ -29,6 +29,18 @@ pub struct Metrics {
     pub samples_per_second: f64,
     /// Share of the time since the last row that was spent waiting for data.
     pub data_wait: f64,
+    /// Seconds of each step since the last row, on average, that the trainer waited for its batch.
+    #[serde(default)]
+    pub wait_seconds: f64,
+    /// Seconds of each step that it computed.
+    #[serde(default)]
+    pub step_seconds: f64,
+    /// Seconds, summed over the loader's threads, that were spent for each step on decoding and all that follows it.
+    #[serde(default)]
+    pub decode_seconds: f64,
+    /// Seconds, likewise, that these threads waited for archives to be read.
+    #[serde(default)]
+    pub read_seconds: f64,
     /// Seconds of training so far, all sessions of a resumed run together.
     pub seconds: f64,
     /// Damaged samples replaced so far.
@@ -91,6 +103,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn rows_of_older_runs_are_read() {
+        let old = r#"{"step":10,"epoch":0.5,"loss":3.25,"lr":0.001,"scale":14.3,"grad_norm":1.0,"samples_per_second":800.0,"data_wait":0.01,"seconds":9.0,"damaged":0}"#;
+        let row: Metrics = serde_json::from_str(old).expect("read");
+        assert_eq!((row.step, row.step_seconds), (10, 0.0));
+    }
+
+    #[test]
     fn later_rows_and_half_lines_go_on_resume() {
         let dir = tempfile::tempdir().expect("a folder");
         let row = |step| Metrics {
@@ -102,6 +121,10 @@ mod tests {
             grad_norm: 1.0,
             samples_per_second: 800.0,
             data_wait: 0.01,
+            wait_seconds: 0.001,
+            step_seconds: 0.1,
+            decode_seconds: 0.08,
+            read_seconds: 0.0,
             seconds: 9.0,
             damaged: 0,
         };

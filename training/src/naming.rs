@@ -155,7 +155,8 @@ impl View {
     /// The first name of the file that none of `names` stands for and that is a weight.
     pub fn unknown<'a>(&self, names: impl Iterator<Item = &'a str>) -> Option<String> {
         let known: HashSet<String> = names.filter_map(|name| self.find(name)).flat_map(|recipe| recipe.names).collect();
-        let plain = |name: &str| name.strip_prefix(self.prefix).is_some_and(|name| NOT_WEIGHTS.contains(&name));
+        // TorchScript keeps the causal mask too, which is made anew here.
+        let plain = |name: &str| name.ends_with("attn_mask") || name.strip_prefix(self.prefix).is_some_and(|name| NOT_WEIGHTS.contains(&name));
         self.stored.entries.keys().find(|name| !known.contains(*name) && !plain(name)).cloned()
     }
 }

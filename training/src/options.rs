@@ -5,7 +5,7 @@ use crate::loss::SameCaption;
 use crate::optimiser::AdamWSettings;
 use crate::samples::Samples;
 use crate::schedule::Schedule;
-use crate::{Error, ModelConfig, Precision, VisionConfig};
+use crate::{Error, ModelConfig, Precision, Source, VisionConfig};
 use shards::Meta;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -24,7 +24,7 @@ pub enum CheckpointEvery {
 #[derive(Clone, Debug)]
 pub struct TrainOptions {
     /// The manifests whose samples of split `train` are used, all together.
-    pub manifests: Vec<PathBuf>,
+    pub manifests: Vec<Source>,
     /// The model, with the size of its pictures.
     pub model: ModelConfig,
     /// The run's folder.
@@ -47,7 +47,7 @@ pub struct TrainOptions {
     pub clip_norm: Option<f64>,
     /// Seed of the weights, the order and the views.
     pub seed: u64,
-    /// The tokenizer's merges file; without it, [`Tokenizer::default_path`](crate::Tokenizer::default_path).
+    /// The tokenizer's merges file, which the run keeps a copy of; without it, [`Tokenizer::default_path`](crate::Tokenizer::default_path).
     pub merges: Option<PathBuf>,
     /// Threads that decode.
     pub workers: usize,
@@ -66,9 +66,9 @@ pub struct TrainOptions {
 impl TrainOptions {
     /// Options for `manifests`, `model` and `out`; the rest as CLIP's authors had it where one machine allows that: their
     /// rate of 5e-4, decay of 0.2, 32 epochs; but batches of 256 and a warm-up of 200 steps.
-    pub fn new(manifests: Vec<PathBuf>, model: ModelConfig, out: PathBuf, device: Device) -> Self {
+    pub fn new<S: Into<Source>>(manifests: Vec<S>, model: ModelConfig, out: PathBuf, device: Device) -> Self {
         TrainOptions {
-            manifests,
+            manifests: manifests.into_iter().map(S::into).collect(),
             model,
             out,
             device,
@@ -137,9 +137,15 @@ impl TrainOptions {
             .with("seed", self.seed)
             .with("augment", self.augment.to_string())
             .with("same_caption", self.same_caption.to_string());
-        for (i, manifest) in self.manifests.iter().enumerate() {
+        for (i, source) in self.manifests.iter().enumerate() {
             let role = if i == 0 { "manifest".to_string() } else { format!("manifest_{}", i + 1) };
-            meta = meta.with_parent(&role, manifest)?;
+            if source.weight != 1.0 {
+                meta = meta.with(&format!("{role}_weight"), source.weight);
+            }
+            meta = meta.with_parent(&role, &source.manifest)?;
+        }
+        if let Some(merges) = &self.merges {
+            meta = meta.with_parent("tokenizer", merges)?;
         }
         Ok(meta)
     }

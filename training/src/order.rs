@@ -1,7 +1,4 @@
-//! The order of samples in an epoch: a permutation that is computed, not stored.
-//!
-//! An epoch over 400 million samples needs no shuffled list: sample number `at(i)` is asked for when it is needed, so any
-//! position can be resumed at once. Reads are therefore random; shards belong on a local disk.
+//! A permutation that is computed, not stored: any of its places can be asked for at once.
 
 use crate::draws::Draws;
 
@@ -9,22 +6,27 @@ use crate::draws::Draws;
 /// two more make up for the small halves of a small corpus.
 const ROUNDS: usize = 6;
 
-/// A permutation of `0..count`, drawn by (seed, epoch).
-pub struct Order {
+/// A permutation of `0..count`, drawn by a name.
+pub(crate) struct Order {
     count: u64,
     half_bits: u32,
     keys: [u64; ROUNDS],
 }
 
 impl Order {
-    /// The order of `epoch` over `count` samples.
-    pub fn new(seed: u64, epoch: u64, count: u64) -> Self {
-        let mut draws = Draws::new("order", seed, &[epoch]);
+    /// The permutation of `0..count` named by `purpose`, `seed` and `identity`.
+    pub fn new(purpose: &str, seed: u64, identity: &[u64], count: u64) -> Self {
+        let mut draws = Draws::new(purpose, seed, identity);
         let bits = u64::BITS - count.saturating_sub(1).leading_zeros();
         Order { count, half_bits: bits.div_ceil(2).max(1), keys: std::array::from_fn(|_| draws.bits()) }
     }
 
-    /// The sample at place `index`, which is below `count`.
+    /// How many numbers are permuted.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// The number at place `index`, which is below `count`.
     ///
     /// The network permutes the next power of four; walking on until the value is below `count` makes it a permutation
     /// of exactly `0..count`, in fewer than four steps on average.
@@ -60,7 +62,7 @@ mod tests {
     proptest! {
         #[test]
         fn every_sample_once(seed: u64, epoch in 0u64..100, count in 1u64..3000) {
-            let order = Order::new(seed, epoch, count);
+            let order = Order::new("order", seed, &[epoch], count);
             let mut seen: Vec<u64> = (0..count).map(|i| order.at(i)).collect();
             seen.sort_unstable();
             prop_assert!(seen.into_iter().eq(0..count));
@@ -71,7 +73,7 @@ mod tests {
     fn looks_shuffled_and_differs_by_epoch() {
         let count = 10_000;
         let order = |epoch| {
-            let order = Order::new(7, epoch, count);
+            let order = Order::new("order", 7, &[epoch], count);
             (0..count).map(|i| order.at(i)).collect::<Vec<_>>()
         };
         let (first, second) = (order(0), order(1));

@@ -2,9 +2,8 @@
 
 use crate::{Error, evaluation_view, normalise_into};
 use rayon::prelude::*;
-use shards::{Extent, Limits, Meter, Sample, TableReader, decode, read_extent};
+use shards::{Extent, Limits, Meter, Sample, Stored, TableReader, beside, decode, read_extent};
 use std::collections::HashMap;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tch::Tensor;
@@ -81,7 +80,7 @@ impl Pictures<'_> {
                     left_out.unlabelled += 1;
                     continue;
                 };
-                let path = folder.join(&sample.shard);
+                let path = beside(folder, &sample.shard);
                 waiting.push(Waiting { file: tars.get(&path)?, path, extent: sample.image(), key: sample.sample_key, label });
                 if waiting.len() == self.batch_size.max(1) && !self.send(std::mem::take(&mut waiting), send, &mut left_out)? {
                     return Ok(left_out);
@@ -121,7 +120,7 @@ impl Pictures<'_> {
 
 /// A picture to decode.
 struct Waiting {
-    file: Arc<File>,
+    file: Arc<Stored>,
     path: PathBuf,
     extent: Extent,
     key: String,
@@ -143,17 +142,17 @@ impl Waiting {
 
 /// Open archives by path; all are closed when there are too many, since a manifest reads one after the other.
 #[derive(Default)]
-struct Tars(HashMap<PathBuf, Arc<File>>);
+struct Tars(HashMap<PathBuf, Arc<Stored>>);
 
 impl Tars {
-    fn get(&mut self, path: &Path) -> Result<Arc<File>, Error> {
+    fn get(&mut self, path: &Path) -> Result<Arc<Stored>, Error> {
         if let Some(file) = self.0.get(path) {
             return Ok(file.clone());
         }
         if self.0.len() == OPEN_TARS {
             self.0.clear();
         }
-        let file = Arc::new(File::open(path).map_err(shards::Error::io("open", path))?);
+        let file = Arc::new(Stored::open(path)?);
         self.0.insert(path.to_path_buf(), file.clone());
         Ok(file)
     }

@@ -1,9 +1,9 @@
 //! CLIP's modified ResNet: a stem of three convolutions, average pooling in front of every stride, attention pooling.
 
 use crate::init::Init;
-use crate::layers::{BatchNorm, Conv, Linear, Pass, attention, average_pool, channels_last};
+use crate::layers::{BatchNorm, Conv, Linear, Pass, attention, average_pool, channels_last, wide};
 use crate::vars::Vars;
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 /// Output channels of a bottleneck over its inner ones.
 const EXPANSION: i64 = 4;
@@ -109,8 +109,8 @@ impl AttentionPool {
 
     /// `map` [batch, channels, grid, grid] to [batch, embed_dim].
     fn forward(&self, map: &Tensor, pass: Pass) -> Tensor {
-        let tokens = map.flatten(2, 3).transpose(1, 2).to_kind(Kind::Float);
-        let mean = tokens.mean_dim([1i64].as_slice(), true, Kind::Float);
+        let tokens = wide(&map.flatten(2, 3).transpose(1, 2));
+        let mean = tokens.mean_dim([1i64].as_slice(), true, tokens.kind());
         let tokens = Tensor::cat(&[mean, tokens], 1) + &self.positional_embedding;
         let query = self.q_proj.forward(&tokens.narrow(1, 0, 1), pass);
         let (key, value) = (self.k_proj.forward(&tokens, pass), self.v_proj.forward(&tokens, pass));

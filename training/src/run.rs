@@ -17,7 +17,14 @@ pub(crate) fn open(options: &TrainOptions) -> Result<(Meta, File), Error> {
     let meta = options.meta()?;
     let lock = lock(out)?;
     match Meta::read(out, "run")? {
-        None => meta.write(out)?,
+        None => {
+            // First the tokenizer, so that no run without its tokenizer is ever gone on with.
+            if let Some(merges) = &options.merges {
+                let bytes = std::fs::read(merges).map_err(shards::Error::io("read", merges))?;
+                shards::write_atomic(&out.join(crate::MERGES_FILE), &bytes)?;
+            }
+            meta.write(out)?;
+        }
         Some(_) if !options.resume => return Err(Error::RunExists { path: out.clone() }),
         Some(begun) => {
             agree(out, &begun.properties, &meta.properties)?;

@@ -35,10 +35,8 @@ impl TextTower {
     pub fn forward(&self, ids: &Tensor, pass: Pass) -> Tensor {
         let (batch, length) = (ids.size()[0], ids.size()[1]);
         let x = Tensor::embedding(&self.token_embedding, ids, -1, false, false) + self.positional_embedding.narrow(0, 0, length);
-        let x = self.transformer.forward(x, pass);
-        let width = x.size()[2];
-        let end = ids.argmax(1, false).view([batch, 1, 1]).expand([batch, 1, width], false);
-        let at_end = x.gather(1, &end, false).squeeze_dim(1);
+        let end = ids.argmax(1, false).view([batch, 1, 1]).expand([batch, 1, x.size()[2]], false);
+        let at_end = self.transformer.forward(x, pass, |x| x.gather(1, &end, false).squeeze_dim(1));
         Linear::of(self.text_projection.tr(), None).forward(&self.ln_final.forward(&at_end), pass)
     }
 }

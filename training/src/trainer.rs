@@ -2,7 +2,8 @@
 
 use crate::checkpoint::{Checkpoints, State};
 use crate::events::EventWriter;
-use crate::loader::{Batch, Loader, LoaderOptions, Tokenize};
+use crate::batch::Batch;
+use crate::loader::{LOADER_VERSION, Loader, LoaderOptions, LoaderTimes, Tokenize};
 use crate::loss::contrastive;
 use crate::metrics::{Metrics, MetricsWriter};
 use crate::optimiser::AdamW;
@@ -61,6 +62,7 @@ pub fn train(options: &TrainOptions, meter: &Meter) -> Result<TrainSummary, Erro
         Some(path) => Tokenizer::read(path)?,
         None => Tokenizer::new()?,
     };
+    tokenizer.fits(&options.model)?;
     train_with(options, Arc::new(move |text, most| tokenizer.encode(text, most)), meter)
 }
 
@@ -76,7 +78,10 @@ fn train_with(options: &TrainOptions, tokenize: Tokenize, meter: &Meter) -> Resu
     let (mut checkpoint, mut state) = match checkpoints.latest()? {
         Some((folder, state)) => {
             state.restore(&folder, &model, &mut optimiser)?;
-            (folder, state)
+            if let Some(warning) = state.order_changed().filter(|_| state.step < schedule.steps) {
+                tracing::warn!("{warning}");
+            }
+            (folder, State { loader: LOADER_VERSION, ..state })
         }
         None => (PathBuf::new(), first_state(options, &meta)),
     };
@@ -88,8 +93,10 @@ fn train_with(options: &TrainOptions, tokenize: Tokenize, meter: &Meter) -> Resu
         augment: options.augment,
         context_length: options.model.text.context_length as usize,
         workers: options.workers,
+        device: options.device,
+        rank: (0, 1),
     };
-    let mut loader = Loader::start(samples.clone(), tokenize, loader_options, state.position)?;
+    let mut loader = Loader::start(samples, tokenize, loader_options, state.position)?;
     meter.set_total(schedule.steps);
     meter.set(state.step);
 
@@ -135,7 +142,7 @@ fn train_with(options: &TrainOptions, tokenize: Tokenize, meter: &Meter) -> Resu
             CheckpointEvery::Time(time) => saved_at.elapsed() >= time,
         } || done
             || time_up;
-        log.add(&state, [rate, scale, norm], save, meter)?;
+        log.add(&state, [rate, scale, norm], loader.times(), save, meter)?;
         meter.set(state.step);
         if save {
             checkpoint = checkpoints.save(&state, &model, &optimiser)?;
@@ -162,6 +169,7 @@ fn first_state(options: &TrainOptions, meta: &Meta) -> State {
         step: 0,
         optimiser_steps: 0,
         position: Position::default(),
+        loader: LOADER_VERSION,
         loss_scale: LossScale::new(options.precision),
         loss: 0.0,
         seconds: 0.0,
@@ -171,13 +179,20 @@ fn first_state(options: &TrainOptions, meta: &Meta) -> State {
 }
 
 /// Pictures `[batch, 3, side, side]`, normalised, with channels last in memory; tokens `[texts, length]`; the row of tokens
-/// of each picture `[batch]`. Bytes travel to the device, a quarter of what floats would be.
+/// of each picture `[batch]`. To a GPU bytes travel, a quarter of what floats would be, and are normalised there. On a CPU the
+/// pictures are the batch's own memory: `batch` must outlive the step.
 fn to_device(batch: &Batch, options: &TrainOptions) -> (Tensor, Tensor, Tensor) {
     let device = options.device;
-    let side = options.model.vision.image_size();
-    let bytes = Tensor::from_slice(&batch.pixels).view([-1, side, side, 3]).to_device(device);
-    let constant = |value: fn(usize) -> f32| Tensor::from_slice(&[0, 1, 2].map(value)).to_device(device);
-    let pixels = bytes.to_kind(Kind::Float) * constant(|i| 1.0 / (255.0 * STD[i])) - constant(|i| MEAN[i] / STD[i]);
+    let pictures = batch.pictures();
+    let pixels = if pictures.kind() == Kind::Float {
+        pictures.shallow_clone()
+    } else {
+        let constant = |value: fn(usize) -> f32| Tensor::from_slice(&[0, 1, 2].map(value)).to_device(device);
+        // From pinned memory the copy need not be waited for. The batch is given back after the step's loss was read, which
+        // waits for all that the GPU was told before.
+        let bytes = pictures.to_device_(device, Kind::Uint8, true, false);
+        bytes.to_kind(Kind::Float) * constant(|i| 1.0 / (255.0 * STD[i])) - constant(|i| MEAN[i] / STD[i])
+    };
     let tokens = Tensor::from_slice(&batch.tokens).view([-1, batch.text_length as i64]).to_device(device);
     (pixels.permute([0, 3, 1, 2]), tokens, Tensor::from_slice(&batch.caption_of).to_device(device))
 }
@@ -190,6 +205,8 @@ struct Log {
     epoch_length: f64,
     since: Instant,
     waited: f64,
+    /// The loader's times at the last row.
+    loaded: LoaderTimes,
     losses: f64,
     steps: u64,
 }
@@ -203,6 +220,7 @@ impl Log {
             epoch_length: epoch_length as f64,
             since: Instant::now(),
             waited: 0.0,
+            loaded: LoaderTimes::default(),
             losses: 0.0,
             steps: 0,
         })
@@ -210,13 +228,21 @@ impl Log {
 
     /// Counts a step that has just been taken. Every [`ROW_STEPS`] steps and at checkpoints a row is written, so that a
     /// resumed run's rows are those of one that was never stopped.
-    fn add(&mut self, state: &State, [lr, scale, grad_norm]: [f64; 3], checkpoint: bool, meter: &Meter) -> Result<(), Error> {
+    fn add(
+        &mut self,
+        state: &State,
+        [lr, scale, grad_norm]: [f64; 3],
+        loaded: LoaderTimes,
+        checkpoint: bool,
+        meter: &Meter,
+    ) -> Result<(), Error> {
         self.losses += state.loss;
         self.steps += 1;
         if !checkpoint && !state.step.is_multiple_of(ROW_STEPS) {
             return Ok(());
         }
         let seconds = self.since.elapsed().as_secs_f64().max(1e-9);
+        let each = |seconds: f64| seconds / self.steps as f64;
         let row = Metrics {
             step: state.step,
             epoch: state.step as f64 * self.batch_size / self.epoch_length,
@@ -226,6 +252,10 @@ impl Log {
             grad_norm,
             samples_per_second: self.steps as f64 * self.batch_size / seconds,
             data_wait: self.waited / seconds,
+            wait_seconds: each(self.waited),
+            step_seconds: each((seconds - self.waited).max(0.0)),
+            decode_seconds: each((loaded.decode - self.loaded.decode).as_secs_f64()),
+            read_seconds: each((loaded.read - self.loaded.read).as_secs_f64()),
             seconds: state.seconds,
             damaged: state.damaged,
         };
@@ -238,10 +268,15 @@ impl Log {
             ("train/grad_norm", grad_norm),
             ("speed/samples_per_second", row.samples_per_second),
             ("speed/data_wait", row.data_wait),
+            ("speed/wait_seconds", row.wait_seconds),
+            ("speed/step_seconds", row.step_seconds),
+            ("speed/decode_seconds", row.decode_seconds),
+            ("speed/read_seconds", row.read_seconds),
         ];
         self.events.scalars(state.step, time, &tags)?;
-        meter.say(format!("loss {:.3}, scale {scale:.1}, {:.0} samples/s", row.loss, row.samples_per_second));
-        (self.since, self.waited, self.losses, self.steps) = (Instant::now(), 0.0, 0.0, 0);
+        let waits = if row.data_wait >= 0.01 { format!(", {:.0} % waiting for data", 100.0 * row.data_wait) } else { String::new() };
+        meter.say(format!("loss {:.3}, scale {scale:.1}, {:.0} samples/s{waits}", row.loss, row.samples_per_second));
+        (self.since, self.waited, self.losses, self.steps, self.loaded) = (Instant::now(), 0.0, 0.0, 0, loaded);
         Ok(())
     }
 }
@@ -389,6 +424,33 @@ mod tests {
         write_manifest(dir.path(), 32, 10);
         let other = run(&TrainOptions { resume: true, ..first }).expect_err("refused").to_string();
         assert!(other.contains("has manifest "), "{other}");
+    }
+
+    #[test]
+    fn a_run_of_the_older_order_goes_on_with_a_warning() {
+        let dir = corpus();
+        let half = TrainOptions { max_time: Some(Duration::ZERO), ..options(dir.path(), "run") };
+        let state = run(&half).expect("trained").checkpoint.join("state.json");
+        let text = std::fs::read_to_string(&state).expect("read");
+        let mut fields: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&text).expect("an object");
+        assert_eq!(fields.remove("loader"), Some(LOADER_VERSION.into()));
+        std::fs::write(&state, serde_json::to_vec(&fields).expect("text")).expect("written");
+        let folder = state.parent().expect("a folder");
+        let old = State::read(folder).expect("read");
+        assert!(old.order_changed().expect("a warning").contains("order 1 of samples"));
+        let summary = run(&TrainOptions { resume: true, max_time: None, ..half }).expect("resumed");
+        assert!(summary.finished());
+        assert_eq!(State::read(&summary.checkpoint).expect("read").order_changed(), None);
+    }
+
+    #[test]
+    fn times_are_told_apart() {
+        let dir = corpus();
+        let short = options(dir.path(), "run");
+        run(&short).expect("trained");
+        for row in Metrics::read(&short.out).expect("read") {
+            assert!(row.step_seconds > 0.0 && row.decode_seconds > 0.0 && row.wait_seconds >= 0.0, "{row:?}");
+        }
     }
 
     #[test]

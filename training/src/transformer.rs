@@ -1,9 +1,9 @@
 //! The residual attention blocks that both towers are made of.
 
 use crate::init::Init;
-use crate::layers::{LayerNorm, Linear, Pass, attention};
+use crate::layers::{LayerNorm, Linear, Pass, attention, wide};
 use crate::vars::Vars;
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 /// Which rule of first values the blocks follow.
 #[derive(Clone, Copy)]
@@ -35,9 +35,12 @@ impl Transformer {
         Transformer((0..shape.layers).map(|n| Block::new(vars, &format!("{path}.resblocks.{n}"), shape)).collect())
     }
 
-    /// `x` [batch, length, width], 32 bits in and out.
-    pub fn forward(&self, x: Tensor, pass: Pass) -> Tensor {
-        self.0.iter().fold(x, |x, block| block.forward(&x, pass))
+    /// `x` [batch, length, width], 32 bits, to [batch, width]: what `pick` takes of each row. Behind the last block's
+    /// attention nothing else is computed, which saves most of that block.
+    pub fn forward(&self, x: Tensor, pass: Pass, pick: impl Fn(&Tensor) -> Tensor) -> Tensor {
+        let Some((last, others)) = self.0.split_last() else { return pick(&x) };
+        let x = others.iter().fold(x, |x, block| block.forward(&x, pass, Tensor::shallow_clone));
+        last.forward(&x, pass, pick)
     }
 }
 
@@ -79,12 +82,12 @@ impl Block {
         }
     }
 
-    fn forward(&self, x: &Tensor, pass: Pass) -> Tensor {
+    fn forward(&self, x: &Tensor, pass: Pass, pick: impl Fn(&Tensor) -> Tensor) -> Tensor {
         let qkv = self.in_proj.forward(&self.ln_1.forward(x), pass).chunk(3, -1);
         let mixed = attention(&qkv[0], &qkv[1], &qkv[2], self.shape.heads, self.shape.causal);
-        let x = x + self.out_proj.forward(&mixed, pass).to_kind(Kind::Float);
+        let x = pick(x) + wide(&self.out_proj.forward(&pick(&mixed), pass));
         let hidden = self.c_fc.forward(&self.ln_2.forward(&x), pass);
-        let active = if self.shape.quick_gelu { &hidden * (&hidden * 1.702).sigmoid() } else { hidden.gelu("none") };
-        x + self.c_proj.forward(&active, pass).to_kind(Kind::Float)
+        let active = if self.shape.quick_gelu { &hidden * (&hidden * 1.702).sigmoid_() } else { hidden.gelu("none") };
+        x + wide(&self.c_proj.forward(&active, pass))
     }
 }

@@ -3,18 +3,29 @@
 use crate::init::{self, Init};
 use tch::{Device, Kind, Tensor};
 
+/// What the tensors of a model hold when it is built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Filling {
+    /// First values by this seed.
+    Fresh(u64),
+    /// Whatever the memory held: for a model whose weights are read right after.
+    Unset,
+    /// No memory at all, only shapes: one number seen as all of them. Never to be computed with.
+    Sketch,
+}
+
 /// The parameters (trained, 32-bit) and buffers (kept, not trained) of a model, in the order they were asked for.
 pub(crate) struct Vars {
     device: Device,
-    seed: Option<u64>,
+    filling: Filling,
     pub parameters: Vec<(String, Tensor)>,
     pub buffers: Vec<(String, Tensor)>,
 }
 
 impl Vars {
-    /// Without a seed the tensors hold whatever the memory held: only for a model whose weights are read right after.
-    pub fn new(device: Device, seed: Option<u64>) -> Self {
-        Vars { device, seed, parameters: Vec::new(), buffers: Vec::new() }
+    /// No tensors yet.
+    pub fn new(device: Device, filling: Filling) -> Self {
+        Vars { device, filling, parameters: Vec::new(), buffers: Vec::new() }
     }
 
     /// A parameter of this shape.
@@ -39,9 +50,10 @@ impl Vars {
     }
 
     fn tensor(&self, name: &str, shape: &[i64], init: Init) -> Tensor {
-        match self.seed {
-            None => Tensor::empty(shape, (Kind::Float, self.device)),
-            Some(seed) => {
+        match self.filling {
+            Filling::Unset => Tensor::empty(shape, (Kind::Float, self.device)),
+            Filling::Sketch => Tensor::zeros([0i64; 0], (Kind::Float, self.device)).expand(shape, false),
+            Filling::Fresh(seed) => {
                 let count = shape.iter().product::<i64>() as usize;
                 Tensor::from_slice(&init::values(init, seed, name, count)).view(shape).to_device(self.device)
             }

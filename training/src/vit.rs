@@ -1,10 +1,10 @@
 //! CLIP's vision transformer.
 
 use crate::init::Init;
-use crate::layers::{Conv, LayerNorm, Linear, Pass};
+use crate::layers::{Conv, LayerNorm, Linear, Pass, wide};
 use crate::transformer::{BlockInit, BlockShape, Transformer};
 use crate::vars::Vars;
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 /// Sizes of a vision transformer, see [`VisionConfig::Vit`](crate::VisionConfig::Vit).
 #[derive(Clone, Copy)]
@@ -50,10 +50,10 @@ impl Vit {
     /// `images` [batch, 3, image_size, image_size] to [batch, embed_dim], not yet unit rows.
     pub fn forward(&self, images: &Tensor, pass: Pass) -> Tensor {
         // [batch, width, grid, grid] to [batch, grid * grid, width], row by row.
-        let patches = self.conv1.forward(images, pass).flatten(2, 3).transpose(1, 2).to_kind(Kind::Float);
+        let patches = wide(&self.conv1.forward(images, pass).flatten(2, 3).transpose(1, 2));
         let class = self.class_embedding.expand([images.size()[0], 1, self.class_embedding.size()[0]], false);
         let x = Tensor::cat(&[class, patches], 1) + &self.positional_embedding;
-        let x = self.transformer.forward(self.ln_pre.forward(&x), pass);
-        Linear::of(self.proj.tr(), None).forward(&self.ln_post.forward(&x.select(1, 0)), pass)
+        let class = self.transformer.forward(self.ln_pre.forward(&x), pass, |x| x.select(1, 0));
+        Linear::of(self.proj.tr(), None).forward(&self.ln_post.forward(&class), pass)
     }
 }

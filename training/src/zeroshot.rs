@@ -103,8 +103,10 @@ pub struct Prediction {
 /// # Errors
 /// As [`crate::find_checkpoint`], [`Clip::open`], [`Tokenizer::read`], [`Templates::find`] and [`zero_shot_with`].
 pub fn zero_shot(options: &ZeroShotOptions, meter: &Meter) -> Result<ZeroShotResult, Error> {
-    let tokenizer = Tokenizer::read(&options.merges.clone().unwrap_or_else(Tokenizer::default_path))?;
-    let model = Clip::open(&crate::find_checkpoint(&options.checkpoint)?, options.device)?.with_precision(options.precision);
+    let checkpoint = crate::find_checkpoint(&options.checkpoint)?;
+    let tokenizer = Tokenizer::read(&options.merges.clone().unwrap_or_else(|| Tokenizer::path_for(&checkpoint)))?;
+    let model = Clip::open(&checkpoint, options.device)?.for_inference(options.precision);
+    tokenizer.fits(model.config())?;
     zero_shot_with(&model, &tokenizer, options, meter)
 }
 

@@ -48,6 +48,14 @@ impl Matcher for Words {
     fn query_count(&self) -> usize {
         self.words.len()
     }
+
+    fn text(&self, query: u32) -> &str {
+        self.words[query as usize]
+    }
+
+    fn wanted(&self) -> u64 {
+        self.cap
+    }
 }
 
 fn tables<R: shards::Row>(folder: &Path) -> Vec<(std::path::PathBuf, Vec<R>)> {

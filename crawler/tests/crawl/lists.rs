@@ -173,3 +173,30 @@ async fn a_corpus_that_cannot_be_written_is_named() {
     run(&small_jobs(&corpus, &source), &ledger, None).await.expect("crawled");
     assert_eq!(check_pool(&corpus).len(), 27);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_taken_down_is_neither_fetched_nor_kept() {
+    let server = Server::start(image).await;
+    let dir = tempfile::tempdir().expect("a folder");
+    let text: String = (0..6).map(|i| format!("cat number {i},{}\n", server.url(&format!("/{i}.png")))).collect();
+    std::fs::write(dir.path().join("list.csv"), format!("caption,url\n{text}")).expect("written");
+    let source = format!("urls:{}", dir.path().join("list.csv").display());
+    let corpus = dir.path().join("corpus");
+    std::fs::create_dir(&corpus).expect("made");
+    let mut removed = shards::Removed::default();
+    let removal = |by: &str, value: String| shards::Removal { by: by.into(), because: format!("{by} {value}"), value, time_ms: 1 };
+    let url = shards::canonical_text(&server.url("/2.png")).expect("an address");
+    removed.extend(&[removal("url", shards::url_name(&url)), removal("image", shards::ImageId::of(&png(4)).to_string())]);
+    removed.write(&corpus).expect("written");
+    run(&options(&corpus, &[source]), &Arc::new(Twin::default()), None).await.expect("crawled");
+    let rows = crate::corpus::candidates(&corpus);
+    let outcome = |wanted: &str| rows.values().filter(|row| row.outcome == wanted).count();
+    assert_eq!((rows.len(), outcome("removed"), outcome(shards::outcome::OK)), (6, 2, 4));
+    assert!(rows.values().filter(|row| row.outcome == "removed").all(|row| row.caption.is_empty() && row.image_url.is_empty()));
+    // The address was not even asked; the picture was, but its bytes were not kept.
+    let tables = std::fs::read_dir(corpus.join("pool")).expect("a pool").map(|entry| entry.expect("an entry").path());
+    let tables = tables.filter(|path| path.extension().is_some_and(|end| end == "parquet"));
+    let pool = tables.flat_map(|path| shards::TableReader::<shards::PoolRow>::open_all(&path).expect("opened"));
+    let kept: Vec<String> = pool.flat_map(|batch| batch.expect("read")).map(|row| row.caption).collect();
+    assert!(kept.len() == 4 && !kept.contains(&"cat number 2".to_string()) && !kept.contains(&"cat number 4".to_string()), "{kept:?}");
+}

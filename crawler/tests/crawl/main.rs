@@ -1,11 +1,13 @@
 //! Whole crawls against a server on loopback and a catalogue in memory.
 
+mod archives;
 mod corpus;
 mod dirty;
 mod ends;
 mod hostile;
 mod lists;
 mod replay;
+mod searches;
 mod server;
 mod sites;
 mod twin;

@@ -266,3 +266,25 @@ async fn public_seeds_need_a_contact_and_private_ones_leave() {
     assert_eq!(ledger.outcomes(), BTreeMap::from([("page:unsafe_address".to_string(), 1)]));
     assert!(server.requests().is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rules_say_which_pages_belong() {
+    let server = Server::start(|path, _| match path {
+        "/" => page(&[], "<a href='/gallery/1'>1</a><a href='/blog/1'>b</a><a href='/gallery/private/2'>2</a><a href='/x?page=1'>x</a>"),
+        "/gallery/1" => page(&[("/a.png", "a")], "<a href='/gallery/3'>3</a>"),
+        "/gallery/3" => page(&[("/b.png", "b")], ""),
+        "/blog/1" | "/gallery/private/2" | "/x?page=1" => page(&[("/c.png", path)], ""),
+        "/a.png" | "/b.png" | "/c.png" => Answer::image(&png(path.len() as u32 + u32::from(path.as_bytes()[1]))),
+        _ => Answer::missing(),
+    })
+    .await;
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut options = options(dir.path(), &[format!("web:{}", server.url("/"))]);
+    let pattern = |text: &str| text.parse().expect("a pattern");
+    let rules = crawler::Rules { include: vec![pattern("127.0.0.1:*/gallery/*")], exclude: vec![pattern("*/private/*")] };
+    options.rules = Arc::new(rules);
+    run(&options, &Arc::default(), None).await.expect("crawled");
+    let expected = [("/a.png a", "fetched"), ("/b.png b", "fetched")];
+    assert_eq!(outcomes(dir.path()), expected.map(|(name, outcome)| (name.to_string(), outcome.to_string())).into());
+    assert!(!server.requests().contains_key("/blog/1") && !server.requests().contains_key("/gallery/private/2"));
+}

@@ -38,8 +38,9 @@ pub(super) fn import(
                     let captions = vec![classes[entry.label as usize].clone()];
                     let name = entry.path.strip_prefix(place).unwrap_or(&entry.path).to_string_lossy();
                     let extra = Map::from_iter([("file".to_string(), json!(name))]);
-                    packer.push(sample(&picture, captions, Some(entry.label), &entry.split), &picture.bytes, picture.format, extra)?;
-                    summary.samples += 1;
+                    let sample = sample(&picture, captions, Some(entry.label), &entry.split);
+                    summary.count(&sample);
+                    packer.push(sample, &picture.bytes, picture.format, extra)?;
                 }
                 Err((reason, why)) => summary.leave_out(reason, entry.path.display(), why),
             }

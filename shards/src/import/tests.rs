@@ -72,7 +72,7 @@ fn plain_class_folders_are_for_testing_and_ambiguous_names_are_refused() {
     put(&data.join("a b/x.jpg"), &jpeg(1));
     let refused = |source: &str| import(source, &out, &ImportOptions::default(), &Meter::default()).expect_err("refused").to_string();
     assert!(refused(&source).contains("name the same class"));
-    assert!(refused("zip:x").contains("is not folder:DIR or tar:FILE_OR_DIR"));
+    assert!(refused("zip:x").contains("is none of folder:DIR, tar:PATH"));
     assert!(refused(&format!("folder:{}", data.join("bus").display())).contains("no class folders"));
     assert!(!dir.path().join("out.diptych-part").exists());
 }
@@ -159,4 +159,64 @@ fn a_cut_tar_gives_what_comes_before_the_cut() {
     let source = format!("tar:{}", path.display());
     let error = import(&source, &dir.path().join("out"), &ImportOptions::default(), &Meter::default()).expect_err("refused");
     assert!(error.to_string().contains("no sample can be read"), "{error}");
+}
+
+#[test]
+fn cifar_and_mnist_come_as_bytes() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let place = dir.path().join("cifar/cifar-100-binary");
+    put(&place.join("fine_label_names.txt"), b"apple\naquarium_fish\n");
+    let record =
+        |label: u8, value: u8| -> Vec<u8> { [9, label].into_iter().chain((0..3072u32).map(|at| (at / 1024) as u8 * 50 + value)).collect() };
+    put(&place.join("train.bin"), &[record(1, 3), record(0, 4), record(7, 5)].concat());
+    put(&place.join("test.bin"), &record(0, 6));
+    let source = format!("cifar:{}", dir.path().join("cifar").display());
+    let (summary, rows) = run(&source, &dir.path().join("out"));
+    assert_eq!(summary.left_out, BTreeMap::from([("bad-class".to_string(), 1)]));
+    assert_eq!(classes(&dir.path().join("out")), ["apple", "aquarium fish"]);
+    let seen: Vec<_> = rows.iter().map(|row| (row.split.as_str(), row.label, row.captions[0].as_str(), row.width)).collect();
+    assert_eq!(seen, [("train", Some(1), "aquarium fish", 32), ("train", Some(0), "apple", 32), ("test", Some(0), "apple", 32)]);
+    let pixels = decode(&stored(&dir.path().join("out"), &rows[0], rows[0].image()), &Limits::default()).expect("decoded").pixels;
+    assert_eq!(pixels.get_pixel(31, 31), &Rgb([3, 53, 103]));
+    put(&place.join("test.bin"), &[1; 100]);
+    let error = import(&source, &dir.path().join("out"), &ImportOptions::default(), &Meter::default()).expect_err("refused").to_string();
+    assert!(error.contains("test.bin") && error.contains("whole records of 3074"), "{error}");
+
+    let place = dir.path().join("mnist");
+    let idx = |magic: u32, sides: &[u32], bytes: &[u8]| -> Vec<u8> {
+        let head = [magic].into_iter().chain(sides.iter().copied()).flat_map(u32::to_be_bytes);
+        head.chain(bytes.iter().copied()).collect()
+    };
+    put(&place.join("train-images-idx3-ubyte"), &idx(0x803, &[2, 2, 3], &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]));
+    put(&place.join("train-labels-idx1-ubyte"), &idx(0x801, &[2], &[3, 9]));
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut packed, &idx(0x803, &[1, 2, 3], &[0; 6])).expect("packed");
+    put(&place.join("t10k-images-idx3-ubyte.gz"), &packed.finish().expect("packed"));
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut packed, &idx(0x801, &[1], &[0])).expect("packed");
+    put(&place.join("t10k-labels-idx1-ubyte.gz"), &packed.finish().expect("packed"));
+    let source = format!("mnist:{}", place.display());
+    let (_, rows) = run(&source, &dir.path().join("digits"));
+    let seen: Vec<_> = rows.iter().map(|row| (row.split.as_str(), row.captions[0].as_str(), row.width, row.height)).collect();
+    assert_eq!(seen, [("test", "0", 3, 2), ("train", "3", 3, 2), ("train", "9", 3, 2)]);
+    let pixels = decode(&stored(&dir.path().join("digits"), &rows[1], rows[1].image()), &Limits::default()).expect("decoded").pixels;
+    assert_eq!(pixels.get_pixel(2, 1), &Rgb([6, 6, 6]));
+    put(&place.join("train-labels-idx1-ubyte"), &idx(0x801, &[3], &[3, 9, 1]));
+    let error = import(&source, &dir.path().join("digits"), &ImportOptions::default(), &Meter::default()).expect_err("refused").to_string();
+    assert!(error.contains("2 pictures") && error.contains("3 labels"), "{error}");
+}
+
+#[test]
+fn clip_benchmarks_layout_has_lines_and_templates() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let data = dir.path().join("flickr");
+    tar(&data.join("test/0.tar"), &[("s0.jpg", &jpeg(1)), ("s0.txt", b"a fox\na red fox\n\na fox\n")]);
+    put(&data.join("dataset_type.txt"), b"retrieval\n");
+    put(&data.join("zeroshot_classification_templates.txt"), b"a photo of a {c}.\n");
+    let out = dir.path().join("out");
+    let (_, rows) = run(&format!("tar:{}", data.display()), &out);
+    assert_eq!((rows[0].split.as_str(), rows[0].captions.clone()), ("test", vec!["a fox".to_string(), "a red fox".to_string()]));
+    assert_eq!(std::fs::read_to_string(out.join("templates.txt")).expect("read"), "a photo of a {}.\n");
+    let card = std::fs::read_to_string(out.join("card.md")).expect("a card");
+    assert!(card.contains("1 samples with 2 captions") && card.contains("| test | 1 |") && card.contains("`tar:flickr`"), "{card}");
 }

@@ -129,6 +129,7 @@ mod tests {
             detail: String::new(),
             attempts: 1,
             time_ms: 0,
+            ..Candidate::new(String::new(), String::new(), String::new(), "")
         }
     }
 

@@ -356,6 +356,7 @@ mod tests {
                     detail: String::new(),
                     attempts: 1,
                     time_ms: 0,
+                    ..Candidate::new(String::new(), String::new(), String::new(), "")
                 });
             }
             let samples = merged.into_values().enumerate().map(|(number, pairs)| sample(number, pairs)).collect();

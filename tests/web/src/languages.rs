@@ -42,7 +42,7 @@ fn encodings(host: &mut Host) {
         ("/latin/header.html", "text/html; charset=ISO-8859-1", "", WINDOWS_1252, "une forêt d’été"),
         ("/latin/page.html", "text/html", "<meta charset=\"iso-8859-1\">", WINDOWS_1252, "la montaña azul"),
         ("/latin/silent.html", "text/html", "", WINDOWS_1252, "forêt brûlée"),
-        ("/japanese/header.html", "text/html; charset=Shift_JIS", "", SHIFT_JIS, "夜の灯"),
+        ("/japanese/header.html", "text/html; charset=Shift_JIS", "", SHIFT_JIS, "夜の灯台"),
         (
             "/japanese/page.html",
             "text/html",

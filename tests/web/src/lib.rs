@@ -18,6 +18,7 @@
 
 mod alter;
 mod archive;
+mod bucket;
 mod cap;
 mod conduct;
 mod consent;
@@ -46,6 +47,7 @@ mod testset;
 mod web;
 mod words;
 
+pub use bucket::Bucket;
 pub use conduct::Conduct;
 pub use error::Error;
 pub use judge::{Found, Verdict, judge};

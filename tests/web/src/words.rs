@@ -50,7 +50,7 @@ pub(crate) const FOREIGN: [(&str, &[&str]); 10] = [
     ("¿Dónde está la montaña?", &["montaña"]),
     ("Старый фонарь у реки", &["фонарь"]),
     ("Żółta łódka na jeziorze", &["łódka"]),
-    ("古い灯と猫の絵", &["灯", "猫"]),
+    ("古い灯台と猫の絵", &["灯台", "灯", "猫"]),
     ("قارب صغير قرب الشاطئ", &["قارب"]),
     ("नदी पर नाव", &["नाव"]),
     ("Ένα παλιό φανάρι", &["φανάρι"]),
@@ -97,12 +97,18 @@ pub(crate) fn vocabulary() -> Vec<&'static str> {
     words
 }
 
-/// The words of a caption as the plan matches them: lower case, everything that is no letter or digit is a blank, and each letter
-/// of Japanese is a word.
+/// The words of a caption as the plan matches them: lower case, everything that is no letter or digit is a blank. Japanese has no
+/// blanks, and a query of it matches wherever it stands: its words are the queries that are found, also one within another.
 pub(crate) fn words_of(caption: &str) -> Vec<String> {
-    let japanese = |c: char| matches!(c, '\u{3040}'..='\u{30FF}' | '\u{4E00}'..='\u{9FFF}');
-    let spaced: String = caption.chars().flat_map(|c| if japanese(c) { vec![' ', c, ' '] } else { vec![c] }).collect();
-    spaced.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase).collect()
+    let spaced: String = caption.chars().map(|c| if is_japanese(c) { ' ' } else { c }).collect();
+    let words = spaced.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase);
+    let queries = FOREIGN.iter().flat_map(|(_, words)| *words).filter(|word| word.chars().all(is_japanese));
+    let found = queries.flat_map(|query| caption.matches(query).map(str::to_string));
+    words.chain(found).collect()
+}
+
+fn is_japanese(c: char) -> bool {
+    matches!(c, '\u{3040}'..='\u{30FF}' | '\u{4E00}'..='\u{9FFF}')
 }
 
 /// A class of pictures: colour, texture and shape, as indices of the tables above.
@@ -194,6 +200,11 @@ mod tests {
             assert!(seen.iter().any(|other| (other.colour, other.shape) == (class.colour, class.shape)));
             assert!(seen.iter().any(|other| (other.texture, other.shape) == (class.texture, class.shape)));
         }
+    }
+
+    #[test]
+    fn japanese_queries_are_words_wherever_they_stand() {
+        assert_eq!(words_of("Das 古い灯台, 7 と猫"), ["das", "7", "灯台", "灯", "猫"]);
     }
 
     #[test]

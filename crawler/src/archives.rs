@@ -1,0 +1,182 @@
+//! Archives of the web as sources: the pages of WARC files, and of the WAT files that Common Crawl makes of them.
+//!
+//! A file is read in parts: each ends when it has as many pairs as a job may have, and says where the next one begins.
+
+use crate::capture::{self, Capture};
+use crate::page::Page;
+use crate::place::{Place, Places};
+use crate::urls::web_url;
+use crate::warc::{Position, Records};
+use crate::{Error, wat};
+use serde::{Deserialize, Serialize};
+use std::io::{Chain, Cursor, Read};
+use url::Url;
+
+/// What the records of an archive hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ArchiveKind {
+    /// Pages as servers sent them.
+    Warc,
+    /// Common Crawl's extract of them: links with their texts, as JSON.
+    Wat,
+}
+
+impl ArchiveKind {
+    /// The name in `--source` and in [`shards::Candidate`]'s `source`.
+    pub fn name(self) -> &'static str {
+        match self {
+            ArchiveKind::Warc => "warc",
+            ArchiveKind::Wat => "wat",
+        }
+    }
+
+    /// What the names of its files end in.
+    fn endings(self) -> &'static [&'static str] {
+        match self {
+            ArchiveKind::Warc => &[".warc", ".warc.gz"],
+            ArchiveKind::Wat => &[".wat", ".wat.gz"],
+        }
+    }
+}
+
+/// The files that a source names, up to `limit`.
+///
+/// # Errors
+/// `Archive` and `Missing` when a folder or list cannot be read, `Contact` for a list on a public server without one.
+pub(crate) fn expand(places: &Places, kind: ArchiveKind, text: &str, limit: Option<u64>) -> Result<Vec<Part>, Error> {
+    let files = places.expand(text, kind.name(), kind.endings())?;
+    let parts = files.into_iter().map(|place| {
+        // A working folder may be another one tomorrow.
+        let place = match place {
+            Place::File(path) => Place::File(path.canonicalize().unwrap_or(path)),
+            place => place,
+        };
+        Part { archive: place.to_string(), kind, from: Position::default() }
+    });
+    Ok(parts.take(limit.map_or(usize::MAX, |limit| limit as usize)).collect())
+}
+
+/// What is left of a file from a position: the input of a `Plan` job.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Part {
+    /// Path or address.
+    pub(crate) archive: String,
+    pub(crate) kind: ArchiveKind,
+    #[serde(flatten)]
+    pub(crate) from: Position,
+}
+
+/// A page of an archive.
+pub(crate) struct Captured {
+    pub(crate) page: Page,
+    pub(crate) url: Url,
+    /// When it was fetched, in milliseconds since 1970 UTC; 0 when its record does not say.
+    pub(crate) found_ms: i64,
+}
+
+/// What a record came to.
+pub(crate) enum Item {
+    Page(Box<Captured>),
+    /// A record of another kind.
+    Other,
+    /// A record that cannot be read, and why.
+    Damaged(&'static str),
+}
+
+/// Reads the pages of a part.
+pub(crate) struct Pages {
+    records: Records<Chain<Cursor<Vec<u8>>, Box<dyn Read + Send>>>,
+    part: Part,
+    enough: u32,
+}
+
+impl Pages {
+    /// Opens the file of a part. Of an image in several sizes the one that is `enough` pixels wide is taken.
+    ///
+    /// # Errors
+    /// As [`Places::open`].
+    pub(crate) fn open(places: &Places, part: Part, enough: u32) -> Result<Self, Error> {
+        let input = places.open(&Place::parse(&part.archive), part.from.offset)?;
+        let records = Records::new(input, part.from).map_err(|error| broken(&part, &error))?;
+        Ok(Pages { records, part, enough })
+    }
+
+    /// What is left of the file.
+    pub(crate) fn rest(&mut self) -> Part {
+        Part { from: self.records.position(), ..self.part.clone() }
+    }
+
+    /// Records passed over so far: damaged ones, and those too long to be read.
+    pub(crate) fn passed_over(&self) -> (u64, u64) {
+        (self.records.damaged, self.records.oversize)
+    }
+
+    /// The next record; `None` at the end.
+    ///
+    /// # Errors
+    /// `Archive` when the file cannot be read.
+    pub(crate) fn next(&mut self) -> Result<Option<Item>, Error> {
+        let Some(record) = self.records.next().map_err(|error| broken(&self.part, &error))? else { return Ok(None) };
+        let uri = record.field("WARC-Target-URI").map(|uri| uri.trim_start_matches('<').trim_end_matches('>'));
+        let Some(url) = uri.and_then(|uri| web_url(None, uri)) else { return Ok(Some(Item::Other)) };
+        let found_ms = record.field("WARC-Date").and_then(milliseconds).unwrap_or(0);
+        let page = match self.part.kind {
+            ArchiveKind::Wat if record.field("WARC-Type") != Some("metadata") => return Ok(Some(Item::Other)),
+            ArchiveKind::Wat => match wat::read(record.block, &url) {
+                Some(Some(page)) => page,
+                Some(None) => return Ok(Some(Item::Other)),
+                None => return Ok(Some(Item::Damaged("json"))),
+            },
+            ArchiveKind::Warc => match capture::read(&record, &url, self.enough) {
+                Capture::Page(page) => *page,
+                Capture::Other => return Ok(Some(Item::Other)),
+                Capture::Damaged(why) => return Ok(Some(Item::Damaged(why))),
+            },
+        };
+        Ok(Some(Item::Page(Box::new(Captured { page, url, found_ms }))))
+    }
+}
+
+fn broken(part: &Part, error: &std::io::Error) -> Error {
+    Error::Archive { place: part.archive.clone(), why: error.to_string() }
+}
+
+/// Milliseconds since 1970 of a time such as `2026-01-31T12:30:00Z`; fractions of seconds are left out.
+fn milliseconds(time: &str) -> Option<i64> {
+    let number = |range: std::ops::Range<usize>| time.get(range)?.parse::<i64>().ok().filter(|number| *number >= 0);
+    let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);
+    let (hour, minute, second) = (number(11..13)?, number(14..16)?, number(17..19)?);
+    if !(1..=12).contains(&month) || !(1..=31).contains(&day) || hour > 23 || minute > 59 || second > 60 {
+        return None;
+    }
+    // Days since 1970 in the Gregorian calendar, with years that begin in March so that leap days come last.
+    let years = if month <= 2 { year - 1 } else { year };
+    let (era, of_era) = (years.div_euclid(400), years.rem_euclid(400));
+    let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    let days = era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468;
+    Some((((days * 24 + hour) * 60 + minute) * 60 + second) * 1000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read() {
+        assert_eq!(milliseconds("1970-01-01T00:00:00Z"), Some(0));
+        assert_eq!(milliseconds("2024-02-29T23:59:59Z"), Some(1_709_251_199_000));
+        assert_eq!(milliseconds("2026-11-24T02:45:33.123456Z"), Some(1_795_488_333_000));
+        for bad in ["", "2026", "2026-13-01T00:00:00Z", "2026-01-01", "abcd-01-01T00:00:00Z"] {
+            assert_eq!(milliseconds(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn parts_are_written_flat() {
+        let part = Part { archive: "a.wat.gz".into(), kind: ArchiveKind::Wat, from: Position { offset: 7, skip: 2 } };
+        let text = serde_json::to_string(&part).expect("written");
+        assert_eq!(text, r#"{"archive":"a.wat.gz","kind":"wat","offset":7,"skip":2}"#);
+        assert_eq!(serde_json::from_str::<Part>(&text).expect("read"), part);
+    }
+}

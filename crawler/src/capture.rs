@@ -1,0 +1,195 @@
+//! A page as an archive has it: the HTTP response in a WARC record, read as the live web's pages are.
+
+use crate::charset;
+use crate::fetch::{AGENT, is_html};
+use crate::optout::Directives;
+use crate::page::{Page, extract};
+use crate::warc::{Record, field};
+use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
+use memchr::memmem;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use std::borrow::Cow;
+use std::io::Read;
+use url::Url;
+
+/// Bytes of a page; what exceeds it is cut off, as archives do themselves.
+const MAX_PAGE: usize = 4 << 20;
+
+/// What a record is to us.
+pub(crate) enum Capture {
+    /// A page.
+    Page(Box<Page>),
+    /// Something else: a request, an image, an error page, a redirect.
+    Other,
+    /// A response that cannot be read, and why.
+    Damaged(&'static str),
+}
+
+/// Reads the page in a `response` record (an HTTP message) or a `resource` record (the page itself).
+pub(crate) fn read(record: &Record, url: &Url, enough: u32) -> Capture {
+    match record.field("WARC-Type") {
+        Some("response") => response(record.block, url, enough),
+        Some("resource") if record.field("Content-Type").is_some_and(is_html) => {
+            page(record.block, None, Directives::default(), url, enough)
+        }
+        _ => Capture::Other,
+    }
+}
+
+fn response(message: &[u8], url: &Url, enough: u32) -> Capture {
+    let Some(end) = memmem::find(message, b"\r\n\r\n") else { return Capture::Damaged("http") };
+    let (head, body) = (&message[..end], &message[end + 4..]);
+    let mut status = head.split(|&byte| byte == b' ').skip(1);
+    if !head.starts_with(b"HTTP/") || status.next().is_none_or(|status| !status.starts_with(b"2")) {
+        return Capture::Other;
+    }
+    let kind = field(head, "Content-Type");
+    if kind.is_some_and(|kind| !is_html(kind)) {
+        return Capture::Other;
+    }
+    let chunked = field(head, "Transfer-Encoding").is_some_and(|value| value.to_ascii_lowercase().contains("chunked"));
+    // Archives may keep the header of a body that they unpacked: a body that is not chunked is taken as it is.
+    let body = if chunked { dechunk(body).map_or(Cow::Borrowed(body), Cow::Owned) } else { Cow::Borrowed(body) };
+    let Some(body) = unpack(&body, field(head, "Content-Encoding").unwrap_or_default()) else { return Capture::Damaged("encoding") };
+    page(&body, kind, directives(head), url, enough)
+}
+
+fn page(body: &[u8], kind: Option<&str>, directives: Directives, url: &Url, enough: u32) -> Capture {
+    let text = charset::decode(&body[..body.len().min(MAX_PAGE)], kind);
+    Capture::Page(Box::new(extract(&text, url, directives, AGENT, enough)))
+}
+
+fn directives(head: &[u8]) -> Directives {
+    let mut headers = HeaderMap::new();
+    for line in head.split(|&byte| byte == b'\n') {
+        let Some(colon) = memchr::memchr(b':', line) else { continue };
+        let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
+        for known in ["x-robots-tag", "tdm-reservation"] {
+            if name.eq_ignore_ascii_case(known.as_bytes())
+                && let Ok(value) = HeaderValue::from_bytes(value)
+            {
+                headers.append(HeaderName::from_static(known), value);
+            }
+        }
+    }
+    Directives::of_headers(&headers, AGENT)
+}
+
+/// Joins the chunks of a body; `None` when it does not begin as a chunked one. A broken end costs the end.
+fn dechunk(mut body: &[u8]) -> Option<Vec<u8>> {
+    let mut whole = Vec::with_capacity(body.len());
+    while let Some(end) = memmem::find(body, b"\r\n") {
+        let size = std::str::from_utf8(&body[..end]).ok().and_then(|line| {
+            let digits = line.split(';').next().unwrap_or_default().trim();
+            usize::from_str_radix(digits, 16).ok().filter(|_| digits.len() <= 8)
+        });
+        let Some(size) = size else { break };
+        body = &body[end + 2..];
+        whole.extend_from_slice(&body[..size.min(body.len())]);
+        if size == 0 {
+            return Some(whole);
+        }
+        body = body.get(size + 2..).unwrap_or_default();
+    }
+    (!whole.is_empty()).then_some(whole)
+}
+
+/// The body without its encoding. Where the header says more than the bytes, the bytes are believed.
+fn unpack<'a>(body: &'a [u8], encoding: &str) -> Option<Cow<'a, [u8]>> {
+    let gzip = body.starts_with(&[0x1f, 0x8b]);
+    match encoding.trim().to_ascii_lowercase().as_str() {
+        "gzip" | "x-gzip" if gzip => first_bytes(MultiGzDecoder::new(body)),
+        "deflate" => first_bytes(ZlibDecoder::new(body)).or_else(|| first_bytes(DeflateDecoder::new(body))).or(Some(Cow::Borrowed(body))),
+        // Text has no bytes below a tab; a packed body soon does.
+        "br" if is_packed(body) => first_bytes(brotli::Decompressor::new(body, 4096)),
+        "zstd" if is_packed(body) => None,
+        _ => Some(Cow::Borrowed(body)),
+    }
+}
+
+fn is_packed(body: &[u8]) -> bool {
+    body.iter().take(64).any(|byte| *byte < 9 || *byte > 127)
+}
+
+/// What a decoder gives before it breaks or exceeds the cap; `None` when it breaks at once.
+fn first_bytes(decoder: impl Read) -> Option<Cow<'static, [u8]>> {
+    let mut out = Vec::new();
+    let _ = decoder.take(MAX_PAGE as u64).read_to_end(&mut out);
+    (!out.is_empty()).then_some(Cow::Owned(out))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::warc::{Position, Records};
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+    use proptest::prelude::*;
+    use std::io::Write;
+
+    const PAGE: &[u8] = b"<base href=/z/><p>some words before the picture, all of them plain</p><img src=a.jpg alt='caf\xe9'>";
+
+    fn read_block(kind: &str, more: &str, block: &[u8]) -> Capture {
+        let head = format!("WARC/1.0\r\nWARC-Type: {kind}\r\n{more}Content-Length: {}\r\n\r\n", block.len());
+        let bytes = [head.as_bytes(), block, b"\r\n\r\n"].concat();
+        let mut records = Records::new(bytes.as_slice(), Position::default()).expect("opened");
+        let record = records.next().expect("read").expect("a record");
+        read(&record, &Url::parse("http://e.org/a").expect("a URL"), 512)
+    }
+
+    fn captions(capture: Capture) -> Vec<String> {
+        match capture {
+            Capture::Page(page) => page.images.into_iter().map(|image| image.captions[0].1.clone()).collect(),
+            Capture::Other => vec!["other".to_string()],
+            Capture::Damaged(why) => vec![why.to_string()],
+        }
+    }
+
+    fn answer(head: &str, body: &[u8]) -> Vec<String> {
+        captions(read_block("response", "", &[b"HTTP/1.1 200 OK\r\n".as_slice(), head.as_bytes(), b"\r\n", body].concat()))
+    }
+
+    #[test]
+    fn bodies_are_read_however_they_are_wrapped() {
+        let mut packer = GzEncoder::new(Vec::new(), Compression::default());
+        packer.write_all(PAGE).expect("packed");
+        let packed = packer.finish().expect("packed");
+        let chunks = |bytes: &[u8]| {
+            [b"5\r\n".as_slice(), &bytes[..5], b"\r\n", format!("{:X};x=y\r\n", bytes.len() - 5).as_bytes(), &bytes[5..], b"\r\n0\r\n\r\n"]
+                .concat()
+        };
+        assert_eq!(answer("Content-Type: text/html\r\n", PAGE), ["café"]);
+        assert_eq!(answer("content-type: text/html; charset=latin1\r\nContent-Encoding: gzip\r\n", &packed), ["café"]);
+        assert_eq!(answer("Transfer-Encoding: chunked\r\n", &chunks(PAGE)), ["café"]);
+        assert_eq!(answer("Transfer-Encoding: Chunked\r\nContent-Encoding: gzip\r\n", &chunks(&packed)), ["café"]);
+        // The archive unpacked it and kept the headers.
+        assert_eq!(answer("Transfer-Encoding: chunked\r\nContent-Encoding: br\r\n", PAGE), ["café"]);
+        assert_eq!(answer("Content-Encoding: zstd\r\n", &[0x28, 0xb5, 0x2f, 0xfd, 0]), ["encoding"]);
+        assert_eq!(captions(read_block("resource", "Content-Type: text/html\r\n", PAGE)), ["café"]);
+    }
+
+    #[test]
+    fn other_records_are_left() {
+        assert_eq!(answer("Content-Type: image/png\r\n", b"x"), ["other"]);
+        assert_eq!(captions(read_block("response", "", b"HTTP/1.1 404 Not Found\r\n\r\nx")), ["other"]);
+        assert_eq!(captions(read_block("response", "", b"HTTP/1.1 200")), ["http"]);
+        assert_eq!(captions(read_block("request", "", PAGE)), ["other"]);
+        match read_block("response", "", &[b"HTTP/1.1 200 OK\r\nX-Robots-Tag: noai\r\n\r\n".as_slice(), PAGE].concat()) {
+            Capture::Page(page) => assert_eq!(page.directives.refusal, Some("noai")),
+            _ => panic!("a page"),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn mutated_responses_end(at in any::<prop::sample::Index>(), value in any::<u8>(), cut in any::<prop::sample::Index>(), chunked: bool) {
+            let head = if chunked { "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" } else { "HTTP/1.1 200 OK\r\nContent-Encoding: deflate\r\n\r\n" };
+            let mut block = [head.as_bytes(), b"1a\r\n", PAGE, b"\r\n0\r\n\r\n"].concat();
+            let at = at.index(block.len());
+            block[at] = value;
+            read_block("response", "", &block);
+            block.truncate(cut.index(block.len()));
+            read_block("response", "", &block);
+        }
+    }
+}
