@@ -1,7 +1,7 @@
 # diptych for people: each target takes the program's flags as variables, such as `make train MODEL=ViT-B-32 EPOCHS=32`.
 # Everything is .PHONY: some targets are folders too, and the program itself knows what is done.
 .PHONY: help setup build demo wordlist crawl curate shards train eval report sql status verify test lint fuzz \
-  interop interop-words interop-shards interop-models interop-transform models-python golden bench-wat bench-loader bench-models real-run
+  interop interop-words interop-shards interop-models interop-transform models-python golden bench bench-wat bench-loader bench-models real-run
 
 CACHE := $(or $(DIPTYCH_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/diptych)
 export LIBTORCH ?= $(CACHE)/libtorch-2.11.0/link
@@ -39,8 +39,8 @@ wordlist: build ## Query list from Wikipedia dumps (DUMP='enwiki a.xml.bz2 ...' 
 	@$(DIPTYCH) wordlist $(foreach word,$(or $(DUMP),enwiki),--dump '$(word)') $(call flags,pageviews,PAGEVIEWS) $(call flag,wordnet,WORDNET) \
 	  $(call flag,match,MATCH) $(call flag,mirror,MIRROR) $(call flag,min-count,MIN_COUNT) $(call flag,limit,LIMIT) $(call flags,add,ADD) $(call flag,out,OUT)
 
-crawl: build ## Collect pairs (SOURCE='web:URL urls:FILE' QUERIES=queries.parquet CONTACT=you@example.org PER_QUERY=20000 CORPUS=corpus)
-	@$(DIPTYCH) crawl --corpus '$(CORPUS)' $(call flags,source,SOURCE) $(call flag,queries,QUERIES) $(call flag,contact,CONTACT) \
+crawl: build ## Collect pairs (SOURCE='web:URL urls:FILE' QUERIES=queries.parquet CONTACT=you@example.org PER_QUERY=20000 CORPUS=corpus; RETRY=timeout,http_5xx METRICS=127.0.0.1:9100)
+	@$(DIPTYCH) crawl --corpus '$(CORPUS)' $(call flags,source,SOURCE) $(call flag,retry,RETRY) $(call flag,metrics,METRICS) $(call flag,queries,QUERIES) $(call flag,contact,CONTACT) \
 	  $(call flag,per-query,PER_QUERY) $(call flag,image-size,IMAGE_SIZE) $(call flag,resize-mode,RESIZE_MODE) $(call flag,limit,LIMIT) \
 	  $(call flag,host-connections,HOST_CONNECTIONS) $(call flag,host-rate,HOST_RATE) $(if $(ALLOW_PRIVATE),--allow-private)
 
@@ -132,6 +132,19 @@ bench-loader: build ## The loader beside webdataset and open_clip (DATA=folder w
 
 bench-models: models-python ## Pace of the nine models and of the tokenizer beside open_clip's, in one run (PARTS='ViT-B-32 RN50')
 	@'$(PYTHON3)' benches/models.py '$(EXAMPLES)/pace' '$(EXAMPLES)/tokens' $(PARTS)
+
+# The Python peers live in a virtual environment outside the tree; setuptools below 80 has the pkg_resources that img2dataset asks for.
+BENCH := $(CACHE)/bench
+bench: build ## Compare with Python peers in one run (NAME=matching|fetching|capping DATA=folder with photos.tar, enwiki-excerpt.xml.bz2; fetching needs nginx)
+	@case '$(NAME)' in matching|fetching|capping) ;; *) echo "make bench NAME=matching|fetching|capping" >&2; exit 2;; esac
+	@[ '$(NAME)' = capping ] || [ -n '$(DATA)' ] || { echo "make bench NAME=$(NAME) DATA=folder with photos.tar and enwiki-excerpt.xml.bz2" >&2; exit 2; }
+	@[ '$(NAME)' = capping ] || [ -x '$(BENCH)/bin/img2dataset' ] || { python3 -m venv '$(BENCH)' && \
+	  '$(BENCH)/bin/pip' install -q img2dataset==1.47.0 pyahocorasick==2.3.1 'setuptools<80'; }
+	@[ '$(NAME)' = fetching ] || cargo build --release -q -p curation -p diptych --lib --bins --example matching --example capping
+	@case '$(NAME)' in \
+	  matching) '$(BENCH)/bin/python' benches/matching.py '$(CARGO_TARGET_DIR)/release/examples/matching' '$(abspath $(DATA))/enwiki-excerpt.xml.bz2' ;; \
+	  fetching) '$(BENCH)/bin/python' benches/fetch.py '$(DIPTYCH)' '$(abspath $(DATA))/photos.tar' --repeat 5 ;; \
+	  capping) '$(CARGO_TARGET_DIR)/release/examples/capping' ;; esac
 
 real-run: build ## The whole line on real data (DATA=folder with cifar10.tar.xz, photos.tar, enwiki-excerpt.xml.bz2; needs nginx)
 	@benches/real-run.sh '$(DATA)' '$(DIPTYCH)' $(OUT)

@@ -2,8 +2,8 @@
 //!
 //! Everything that `crawler` sends to the network goes through [`Fetcher`]. It knows nothing of pairs or jobs.
 
-use crate::guard::{Guard, Refused, Resolver, Unknown, is_private_host};
 use crate::faults::{cause_of, words_of};
+use crate::guard::{Guard, Refused, Resolver, Unknown, is_private_host};
 use crate::hosts::{GIVE_UP, Hosts};
 use crate::optout::Directives;
 use crate::retry::retry_after;
@@ -281,9 +281,7 @@ impl Fetcher {
         let (mut redirects, mut retries, begun) = (0, 0, Instant::now());
         loop {
             self.guard.permit_url(&url)?;
-            if let Some(outcome) = self.hosts.gave_up(&host_key(&url)) {
-                return Err(Refusal::Because(outcome, format!("the host failed {GIVE_UP} times in a row")));
-            }
+            self.unless_given_up(&url)?;
             if begun.elapsed() > self.longest {
                 return Err(Refusal::Because(outcome::TIMEOUT, format!("not there after {:?} of redirects and retries", self.longest)));
             }
@@ -293,6 +291,8 @@ impl Fetcher {
             let turn = async { (self.hosts.enter(&host_key(&url)).await, self.in_flight.clone().acquire_owned().await) };
             let (turn, place) = unless_closing(closing, turn).await?;
             let place = place.map_err(|_| Refusal::Closed)?;
+            // Much may have become known of the host while this waited for its turn.
+            self.unless_given_up(&url)?;
             *attempts += 1;
             let asked = Instant::now();
             let answer = unless_closing(&self.drain, self.request(&url, want, place, traffic)).await?;
@@ -300,7 +300,7 @@ impl Fetcher {
             traffic.entry(host_key(&url)).or_default().millis += asked.elapsed().as_millis() as u64;
             match &answer {
                 Err(Failure { refusal: Refusal::Because(outcome, _), .. }) if UNANSWERED.contains(outcome) => {
-                    self.hosts.failed(&host_key(&url), *outcome);
+                    self.hosts.failed(&host_key(&url), *outcome, asked);
                 }
                 _ => self.hosts.answered(&host_key(&url)),
             }
@@ -325,6 +325,12 @@ impl Fetcher {
                 }
             }
         }
+    }
+
+    /// Refuses a URL of a host that is left alone because it does not answer.
+    fn unless_given_up(&self, url: &Url) -> Result<(), Refusal> {
+        let failed = |outcome| Refusal::Because(outcome, format!("the host failed {GIVE_UP} times in a row"));
+        self.hosts.gave_up(&host_key(url)).map_or(Ok(()), |outcome| Err(failed(outcome)))
     }
 
     /// Whether `robots.txt` of the URL's origin lets us fetch it.

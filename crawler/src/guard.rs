@@ -5,9 +5,9 @@
 //! checked before each request, redirects included.
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use rustc_hash::FxHashMap;
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use rustc_hash::FxHashMap;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -43,6 +43,7 @@ struct Pace {
     /// Failures to answer since the last answer, and when and how the last one was.
     failures: u32,
     failed: Option<(Instant, &'static str)>,
+    answered: Option<Instant>,
 }
 
 /// Leave to make one request; the connection counts as taken until it is dropped.
@@ -84,7 +85,7 @@ impl Hosts {
         }
         let host = Arc::new(Host {
             permits: (self.connections > 0).then(|| Arc::new(Semaphore::new(self.connections))),
-            pace: Mutex::new(Pace { next: now, held_until: now, interval: self.interval, failures: 0, failed: None }),
+            pace: Mutex::new(Pace { next: now, held_until: now, interval: self.interval, failures: 0, failed: None, answered: None }),
         });
         known.insert(name.to_string(), host.clone());
         host
@@ -114,17 +115,22 @@ impl Hosts {
         pace.held_until = pace.held_until.max(Instant::now() + pause);
     }
 
-    /// Counts a failure to answer.
-    pub(crate) fn failed(&self, name: &str, outcome: &'static str) {
+    /// Counts a failure to answer a request that began at `begun`, unless the host has answered another one since then.
+    pub(crate) fn failed(&self, name: &str, outcome: &'static str, begun: Instant) {
         let host = self.host(name);
         let mut pace = host.pace();
+        if pace.answered.is_some_and(|answered| answered >= begun) {
+            return;
+        }
         pace.failures += 1;
         pace.failed = Some((Instant::now(), outcome));
     }
 
     /// Forgets failures: the host has answered.
     pub(crate) fn answered(&self, name: &str) {
-        self.host(name).pace().failures = 0;
+        let host = self.host(name);
+        let mut pace = host.pace();
+        (pace.failures, pace.answered) = (0, Some(Instant::now()));
     }
 
     /// How the host failed last, if it has failed so often that it is left alone now.
@@ -190,15 +196,18 @@ mod tests {
     #[tokio::test]
     async fn hosts_that_never_answer_are_left_alone() {
         let hosts = Hosts::new(0, 0.0);
-        (1..GIVE_UP).for_each(|_| hosts.failed("a", "timeout"));
+        (1..GIVE_UP).for_each(|_| hosts.failed("a", "timeout", Instant::now()));
         assert_eq!(hosts.gave_up("a"), None);
-        hosts.failed("a", "connect");
+        hosts.failed("a", "connect", Instant::now());
         assert_eq!((hosts.gave_up("a"), hosts.gave_up("b")), (Some("connect"), None));
         assert_eq!(hosts.gave_up_at("a", Instant::now() + REST), None);
-        hosts.failed("a", "timeout");
+        hosts.failed("a", "timeout", Instant::now());
         assert_eq!(hosts.gave_up("a"), Some("timeout"));
+        let begun = Instant::now();
         hosts.answered("a");
         assert_eq!(hosts.gave_up("a"), None);
+        (0..GIVE_UP).for_each(|_| hosts.failed("a", "timeout", begun));
+        assert_eq!(hosts.gave_up("a"), None, "it answered others meanwhile");
     }
 
     #[tokio::test]

@@ -60,7 +60,9 @@ impl Metrics {
         figure("in_flight", "gauge", "Requests in flight.", in_flight as f64);
         figure("queries_seen", "gauge", "Queries that matched a pair.", seen as f64);
         figure("queries_filled", "gauge", "Queries with as many pairs as the cap lets in.", filled as f64);
-        page.push_str("# HELP diptych_crawl_decisions_total Decisions of finished jobs by outcome.\n# TYPE diptych_crawl_decisions_total counter\n");
+        page.push_str(
+            "# HELP diptych_crawl_decisions_total Decisions of finished jobs by outcome.\n# TYPE diptych_crawl_decisions_total counter\n",
+        );
         for (outcome, count) in self.outcomes.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).iter() {
             // Outcomes are words of the program's own: nothing to escape.
             let _ = writeln!(page, "diptych_crawl_decisions_total{{outcome=\"{outcome}\"}} {count}");
@@ -96,7 +98,10 @@ async fn answer(mut stream: TcpStream, engine: &Weak<Engine>) -> std::io::Result
             n => head.extend_from_slice(&part[..n]),
         }
     }
-    let page = engine.upgrade().filter(|_| head.starts_with(b"GET /metrics ")).map(|engine| engine.metrics.page(engine.fetcher.in_flight(), engine.queries()));
+    let page = engine
+        .upgrade()
+        .filter(|_| head.starts_with(b"GET /metrics "))
+        .map(|engine| engine.metrics.page(engine.fetcher.in_flight(), engine.queries()));
     let (status, body) = page.map_or_else(|| ("404 Not Found", "figures are at /metrics\n".to_string()), |page| ("200 OK", page));
     let head = format!(
         "HTTP/1.1 {status}\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",

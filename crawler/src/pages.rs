@@ -152,7 +152,12 @@ async fn visit_all(
 /// Fetches and reads one page.
 async fn visit(engine: Arc<Engine>, link: PageLink, site: Site, closing: CancellationToken) -> Visit {
     let Ok(url) = Url::parse(&link.url) else {
-        return Visit { link, result: Err((shards::outcome::UNSAFE_ADDRESS, "not a web address".to_string())), closed: false, traffic: Traffic::new() };
+        return Visit {
+            link,
+            result: Err((shards::outcome::UNSAFE_ADDRESS, "not a web address".to_string())),
+            closed: false,
+            traffic: Traffic::new(),
+        };
     };
     if link.depth > 0 && engine.traps.is_closed(&url) {
         let result = Err(("trap", "pages of this kind led nowhere".to_string()));

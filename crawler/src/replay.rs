@@ -130,8 +130,9 @@ pub(crate) fn finish_moves(layout: &Layout) -> Result<(), Error> {
     for path in tables(&layout.folder("plans"))? {
         let plan = TableReader::<Candidate>::open(&path)?;
         let Some(segment) = plan.note(TAKEN_FROM).and_then(|from| from.parse::<u64>().ok()) else { continue };
-        let moved: Result<FxHashSet<PairId>, shards::Error> =
-            plan.flat_map(|batch| batch.map_or_else(|error| vec![Err(error)], |rows| rows.into_iter().map(|row| Ok(row.pair_id)).collect())).collect();
+        let moved: Result<FxHashSet<PairId>, shards::Error> = plan
+            .flat_map(|batch| batch.map_or_else(|error| vec![Err(error)], |rows| rows.into_iter().map(|row| Ok(row.pair_id)).collect()))
+            .collect();
         let (moved, old) = (moved?, layout.candidates(segment));
         let rows = TableReader::<Candidate>::read_all(&old)?;
         if rows.iter().any(|row| moved.contains(&row.pair_id)) {

@@ -83,7 +83,8 @@ impl Rules {
                         let meant = match at {
                             0 => name == agent,
                             1 => anyone,
-                            _ => name == also[at - 2],
+                            // Not all of these keep to the letters of the RFC.
+                            _ => name == also[at - 2] || word(value).eq_ignore_ascii_case(&also[at - 2]),
                         };
                         section.open |= meant;
                         section.named |= meant;
@@ -228,6 +229,11 @@ fn key_and_value(line: &str) -> Option<(Key, &str)> {
 fn without_mark(bytes: &[u8]) -> &[u8] {
     let mark = [0xef, 0xbb, 0xbf];
     &bytes[bytes.iter().zip(mark).take_while(|(byte, mark)| **byte == *mark).count()..]
+}
+
+/// The name at the start of a user-agent value, digits included.
+fn word(value: &str) -> &str {
+    value.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '-')).next().unwrap_or_default()
 }
 
 /// The product token at the start of a user-agent value: letters, `_` and `-` (section 2.2.1).
@@ -432,7 +438,10 @@ mod tests {
         };
         for name in ["CCBot", "GPTBot", "Google-Extended", "img2dataset"] {
             assert!(!allowed(&format!("User-agent: {name}\nDisallow: /\n\nUser-agent: *\nDisallow:"), "/a"), "{name}");
-            assert!(allowed(&format!("User-agent: {name}\nDisallow: /\n\nUser-agent: diptych\nDisallow: /b"), "/a"), "{name}, but we are named");
+            assert!(
+                allowed(&format!("User-agent: {name}\nDisallow: /\n\nUser-agent: diptych\nDisallow: /b"), "/a"),
+                "{name}, but we are named"
+            );
         }
         let both = "User-agent: GPTBot\nDisallow: /g\nCrawl-delay: 3\n\nUser-agent: CCBot\nDisallow: /c\n\nUser-agent: *\nDisallow: /x\nCrawl-delay: 1";
         for (path, expected) in [("/g", false), ("/c", false), ("/x", false), ("/a", true)] {

@@ -57,23 +57,75 @@ const CASES: &[Case] = &[
     case("user-agent: foobot\nallow: /x/page.\ndisallow: /*.html\n", "foobot", &["/x/page.html"], &["/x/y.html"]),
     case("user-agent: *\ndisallow: /x/\nuser-agent: foobot\ndisallow: /y/\n", "foobot", &["/x/page"], &["/y/page"]),
     // Escapes.
-    case("user-agent: foobot\ndisallow: /\nallow: /foo/bar?qux=taz&baz=http://foo.bar?tar&par\n", "foobot", &["/foo/bar?qux=taz&baz=http://foo.bar?tar&par"], &["/foo/bar"]),
+    case(
+        "user-agent: foobot\ndisallow: /\nallow: /foo/bar?qux=taz&baz=http://foo.bar?tar&par\n",
+        "foobot",
+        &["/foo/bar?qux=taz&baz=http://foo.bar?tar&par"],
+        &["/foo/bar"],
+    ),
     case("user-agent: foobot\ndisallow: /\nallow: /foo/bar/ツ\n", "foobot", &["/foo/bar/%E3%83%84", "/foo/bar/ツ"], &["/foo/bar/"]),
     case("user-agent: foobot\ndisallow: /\nallow: /foo/bar/%e3%83%84\n", "foobot", &["/foo/bar/%E3%83%84"], &["/foo/bar/%E3"]),
     case("user-agent: foobot\ndisallow: /\nallow: /foo/bar/%62%61%7A\n", "foobot", &["/foo/bar/%62%61%7A", "/foo/bar/baz"], &["/foo/bar/"]),
     // Signs with a meaning.
     case("user-agent: foobot\ndisallow: /foo/bar/quz\nallow: /foo/*/qux\n", "foobot", &["/foo/quz", "/foo//quz"], &["/foo/bar/quz"]),
-    case("user-agent: foobot\ndisallow: /foo/bar$\nallow: /foo/bar/qux\n", "foobot", &["/foo/bar/qux", "/foo/bar/", "/foo/bar/baz"], &["/foo/bar"]),
+    case(
+        "user-agent: foobot\ndisallow: /foo/bar$\nallow: /foo/bar/qux\n",
+        "foobot",
+        &["/foo/bar/qux", "/foo/bar/", "/foo/bar/baz"],
+        &["/foo/bar"],
+    ),
     case("user-agent: foobot\n# disallow: /\ndisallow: /foo/quz#qux\nallow: /\n", "foobot", &["/foo/bar"], &["/foo/quz"]),
     // A folder and its index page.
-    case("user-agent: *\nallow: /allowed/index.html\ndisallow: /\n", "foobot", &["/allowed/", "/allowed/index.html"], &["/allowed/index.htm", "/any", "/allowed"]),
+    case(
+        "user-agent: *\nallow: /allowed/index.html\ndisallow: /\n",
+        "foobot",
+        &["/allowed/", "/allowed/index.html"],
+        &["/allowed/index.htm", "/any", "/allowed"],
+    ),
     // Google's documentation.
-    case("user-agent: *\ndisallow: /\nallow: /fish\n", "foobot", &["/fish", "/fish.html", "/fish/salmon.html", "/fishheads", "/fishheads/yummy.html", "/fish.html?id=anything"], &["/bar", "/Fish.asp", "/catfish", "/?id=fish"]),
-    case("user-agent: *\ndisallow: /\nallow: /fish*\n", "foobot", &["/fish", "/fish.html", "/fishheads/yummy.html", "/fish.html?id=anything"], &["/bar", "/Fish.bar", "/catfish", "/?id=fish"]),
-    case("user-agent: *\ndisallow: /\nallow: /fish/\n", "foobot", &["/fish/", "/fish/salmon", "/fish/?salmon", "/fish/salmon.html", "/fish/?id=anything"], &["/bar", "/fish", "/fish.html", "/Fish/Salmon.html"]),
-    case("user-agent: *\ndisallow: /\nallow: /*.php\n", "foobot", &["/filename.php", "/folder/filename.php", "/folder/filename.php?parameters", "//folder/any.php.file.html", "/filename.php/", "/index?f=filename.php/"], &["/bar", "/php/", "/index?php", "/windows.PHP"]),
-    case("user-agent: *\ndisallow: /\nallow: /*.php$\n", "foobot", &["/filename.php", "/folder/filename.php"], &["/bar", "/filename.php?parameters", "/filename.php/", "/filename.php5", "/php/", "/filename?php", "/aaaphpaaa", "//windows.PHP"]),
-    case("user-agent: *\ndisallow: /\nallow: /fish*.php\n", "foobot", &["/fish.php", "/fishheads/catfish.php?parameters"], &["/bar", "/Fish.PHP"]),
+    case(
+        "user-agent: *\ndisallow: /\nallow: /fish\n",
+        "foobot",
+        &["/fish", "/fish.html", "/fish/salmon.html", "/fishheads", "/fishheads/yummy.html", "/fish.html?id=anything"],
+        &["/bar", "/Fish.asp", "/catfish", "/?id=fish"],
+    ),
+    case(
+        "user-agent: *\ndisallow: /\nallow: /fish*\n",
+        "foobot",
+        &["/fish", "/fish.html", "/fishheads/yummy.html", "/fish.html?id=anything"],
+        &["/bar", "/Fish.bar", "/catfish", "/?id=fish"],
+    ),
+    case(
+        "user-agent: *\ndisallow: /\nallow: /fish/\n",
+        "foobot",
+        &["/fish/", "/fish/salmon", "/fish/?salmon", "/fish/salmon.html", "/fish/?id=anything"],
+        &["/bar", "/fish", "/fish.html", "/Fish/Salmon.html"],
+    ),
+    case(
+        "user-agent: *\ndisallow: /\nallow: /*.php\n",
+        "foobot",
+        &[
+            "/filename.php",
+            "/folder/filename.php",
+            "/folder/filename.php?parameters",
+            "//folder/any.php.file.html",
+            "/filename.php/",
+            "/index?f=filename.php/",
+        ],
+        &["/bar", "/php/", "/index?php", "/windows.PHP"],
+    ),
+    case(
+        "user-agent: *\ndisallow: /\nallow: /*.php$\n",
+        "foobot",
+        &["/filename.php", "/folder/filename.php"],
+        &["/bar", "/filename.php?parameters", "/filename.php/", "/filename.php5", "/php/", "/filename?php", "/aaaphpaaa", "//windows.PHP"],
+    ),
+    case(
+        "user-agent: *\ndisallow: /\nallow: /fish*.php\n",
+        "foobot",
+        &["/fish.php", "/fishheads/catfish.php?parameters"],
+        &["/bar", "/Fish.PHP"],
+    ),
     case("user-agent: *\nallow: /p\ndisallow: /\n", "foobot", &["/page"], &["/"]),
     case("user-agent: *\nallow: /folder\ndisallow: /folder\n", "foobot", &["/folder/page"], &[]),
     case("user-agent: *\nallow: /page\ndisallow: /*.htm\n", "foobot", &["/page"], &["/page.htm"]),
@@ -81,7 +133,12 @@ const CASES: &[Case] = &[
     // Ends of lines, marks of byte order, slips of the pen.
     case("user-agent: foobot\rdisallow: /a\r\ndisallow: /b\n\rdisallow: /c", "foobot", &["/d"], &["/a", "/b", "/c"]),
     case("\u{feff}user-agent: foobot\ndisallow: /\n", "foobot", &[], &["/a"]),
-    case("useragent: foobot\ndissallow: /a\ndisalow: /b\ndiasllow: /c\ndisallaw: /d\ndissalow: /e\n", "foobot", &["/f"], &["/a", "/b", "/c", "/d", "/e"]),
+    case(
+        "useragent: foobot\ndissallow: /a\ndisalow: /b\ndiasllow: /c\ndisallaw: /d\ndissalow: /e\n",
+        "foobot",
+        &["/f"],
+        &["/a", "/b", "/c", "/d", "/e"],
+    ),
     case("user agent: foobot\ndisallow: /a\n", "foobot", &["/f"], &["/a"]),
 ];
 

@@ -214,8 +214,30 @@ mod tests {
     #[test]
     fn equals_the_published_loop_on_100_000_captions() {
         const WORDS: [&str; 24] = [
-            "a", "of", "the", "cat", "Cat", "dog", "photo", "New", "York", "St", "Louis", "red", "x-ray", "don't", "2", "(cat)", "café", "猫", "",
-            "-", "internationalization", "internationalizations", "\u{a0}", "#1",
+            "a",
+            "of",
+            "the",
+            "cat",
+            "Cat",
+            "dog",
+            "photo",
+            "New",
+            "York",
+            "St",
+            "Louis",
+            "red",
+            "x-ray",
+            "don't",
+            "2",
+            "(cat)",
+            "café",
+            "猫",
+            "",
+            "-",
+            "internationalization",
+            "internationalizations",
+            "\u{a0}",
+            "#1",
         ];
         const BETWEEN: [&str; 12] = [" ", " ", " ", " ", "  ", ", ", ".", "; ", ":", "\t", "\r\n", "`"];
         let mut state = 7u64;

@@ -57,7 +57,10 @@ pub(crate) fn encode(rgb: &[u8], width: usize, height: usize, quality: u8) -> Ve
     let tables = [LUMA, CHROMA].map(|base| quantisation(&base, quality));
     let mut out = Vec::with_capacity(rgb.len() / 4 + 1024);
     head(&mut out, width as u16, height as u16, &tables);
-    simd::widest(#[inline(always)] || scan(rgb, width, height, &tables, &mut out));
+    simd::widest(
+        #[inline(always)]
+        || scan(rgb, width, height, &tables, &mut out),
+    );
     out.extend([0xff, 0xd9]);
     out
 }
@@ -422,9 +425,8 @@ mod tests {
     #[test]
     fn smooth_pictures_come_back_at_any_size() {
         for (width, height) in [(1, 1), (1, 40), (40, 1), (7, 9), (8, 8), (15, 17), (16, 16), (33, 31), (257, 129)] {
-            let rgb: Vec<u8> = (0..width * height)
-                .flat_map(|i| [(i % width * 200 / width) as u8, (i / width * 200 / height) as u8, 90])
-                .collect();
+            let rgb: Vec<u8> =
+                (0..width * height).flat_map(|i| [(i % width * 200 / width) as u8, (i / width * 200 / height) as u8, 90]).collect();
             let (worst, mean) = loss(&rgb, width, height, 95);
             // Small ones are steep, and their chroma is halved.
             assert!(mean < 6.0 && worst < 60, "{width} x {height}: {worst} {mean}");

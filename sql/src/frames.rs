@@ -33,7 +33,11 @@ catalogue_table!(JOBS, "jobs", [("id", Int), ("source", Int), ("kind", Text), ("
 catalogue_table!(PAGES, "pages", [("id", Int), ("source", Int), ("url", Text), ("depth", Int), ("state", Text), ("job", Int)]);
 catalogue_table!(SEGMENTS, "segments", [("id", Int), ("candidates", Int), ("pairs", Int), ("bytes", Int), ("time_ms", Int)]);
 catalogue_table!(COUNTERS, "counters", [("query_id", QueryId), ("seen", Int)]);
-catalogue_table!(HOSTS, "hosts", [("host", Text), ("requests", Int), ("successes", Int), ("refused", Int), ("bytes", Int), ("millis", Int)]);
+catalogue_table!(
+    HOSTS,
+    "hosts",
+    [("host", Text), ("requests", Int), ("successes", Int), ("refused", Int), ("bytes", Int), ("millis", Int)]
+);
 catalogue_table!(OUTCOMES, "outcomes", [("outcome", Text), ("count", Int)]);
 
 /// A column in the making; text is copied once, into the column itself.

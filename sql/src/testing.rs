@@ -102,9 +102,7 @@ fn catalogue(corpus: &Path) {
         pages: vec![PageLink { url: "http://a.example/next".into(), depth: 1 }, PageLink { url: "http://a.example/more".into(), depth: 1 }],
         jobs: vec![NewJob { kind: JobKind::Fetch, payload: "{}".into() }],
         hosts: vec![host("a.example", 5000), host("b.example", 7000)],
-        outcomes: [("ok", 3), ("http_4xx", 1), ("full", 1), ("unmatched", 1), ("page:ok", 1)]
-            .map(|(name, n)| (name.into(), n))
-            .to_vec(),
+        outcomes: [("ok", 3), ("http_4xx", 1), ("full", 1), ("unmatched", 1), ("page:ok", 1)].map(|(name, n)| (name.into(), n)).to_vec(),
         taken_up: None,
         source_state: Some("walking".into()),
     };

@@ -7,13 +7,13 @@ use tokio::net::TcpListener;
 use web::{Size, Web};
 
 /// The small web on a port of loopback, for as long as it lives.
-struct Served {
-    web: Arc<Web>,
-    base: String,
+pub struct Served {
+    pub web: Arc<Web>,
+    pub base: String,
     _runtime: tokio::runtime::Runtime,
 }
 
-fn serve() -> Served {
+pub fn serve() -> Served {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
     let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a port");
     let base = format!("http://{}", listener.local_addr().expect("an address"));

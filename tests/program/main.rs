@@ -4,6 +4,7 @@ mod bad_input;
 mod demo;
 mod faults;
 mod formats;
+mod kills;
 mod line;
 mod pool;
 mod repair;

@@ -109,7 +109,10 @@ async fn marks_of_visits_make_no_new_pages() {
     let dir = tempfile::tempdir().expect("a folder");
     run(&options(dir.path(), &[format!("web:{}", server.url("/"))]), &Arc::default(), None).await.expect("crawled");
     assert_eq!(outcomes(dir.path()).len(), 1);
-    assert_eq!(server.requests().keys().collect::<Vec<_>>(), ["/", "/a.html", "/a.png", "/robots.txt"]);
+    assert_eq!(
+        server.requests().keys().collect::<Vec<_>>(),
+        ["/", "/.well-known/tdmrep.json", "/a.html", "/a.png", "/ai.txt", "/robots.txt"]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -165,5 +168,5 @@ async fn names_under_localhost_are_sites_of_their_own() {
     (options.allow_private, options.corpus) = (false, dir.path().join("other"));
     let ledger = Arc::new(Twin::default());
     run(&options, &ledger, None).await.expect("crawled");
-    assert_eq!(ledger.outcomes(), BTreeMap::from([("page:address".to_string(), 2)]));
+    assert_eq!(ledger.outcomes(), BTreeMap::from([("page:unsafe_address".to_string(), 2)]));
 }

@@ -50,7 +50,10 @@ async fn exactly_the_inside_set_is_fetched() {
     assert_eq!(summary.candidates, 180);
     assert_eq!(ledger.counts(), BTreeMap::from([(0, 60), (1, 60)]));
     let outcomes = ledger.outcomes();
-    assert_eq!((outcomes["unmatched"], outcomes["row:duplicate_url"], outcomes["row:no-caption"], outcomes["row:bad-url"]), (60, 220, 1, 1));
+    assert_eq!(
+        (outcomes["unmatched"], outcomes["row:duplicate_url"], outcomes["row:no-caption"], outcomes["row:bad-url"]),
+        (60, 220, 1, 1)
+    );
     // Decided by the final counts, whatever the order: the matcher's own rule over all candidates.
     let rule = Words { words: vec!["cat", "dog"], cap: 15 };
     for row in crate::corpus::candidates(&corpus).values().filter(|row| row.outcome != "unmatched") {

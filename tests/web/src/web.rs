@@ -164,8 +164,19 @@ mod tests {
         let web = small();
         let pairs: HashSet<(&str, &str)> = web.plan().planted.iter().map(|p| (p.image_path.as_str(), p.caption.as_str())).collect();
         assert_eq!(pairs.len(), web.plan().planted.len());
-        let refused = [reason::HTTP_4XX, reason::HTTP_5XX, reason::NOT_IMAGE, reason::DECODE, reason::ROBOTS, reason::UNMATCHED, reason::MIN_SIDE, reason::FLAT].map(Expect::Refused);
-        let others = [reason::CONNECT, reason::TIMEOUT, reason::ADDRESS, reason::TOO_BIG, reason::OPT_OUT, reason::CAPTION_REPEATED].map(Expect::Refused);
+        let refused = [
+            reason::HTTP_4XX,
+            reason::HTTP_5XX,
+            reason::NOT_IMAGE,
+            reason::DECODE,
+            reason::ROBOTS,
+            reason::UNMATCHED,
+            reason::MIN_SIDE,
+            reason::FLAT,
+        ]
+        .map(Expect::Refused);
+        let others = [reason::CONNECT, reason::TIMEOUT, reason::ADDRESS, reason::TOO_BIG, reason::OPT_OUT, reason::CAPTION_REPEATED]
+            .map(Expect::Refused);
         for expect in [Expect::Kept, Expect::Merged, Expect::Absent].into_iter().chain(refused).chain(others) {
             assert!(web.plan().planted.iter().any(|planted| planted.expect == expect), "{expect:?}");
         }
