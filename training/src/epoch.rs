@@ -191,7 +191,7 @@ mod tests {
             near += usize::from(last[sample as usize].is_some_and(|before| at - before < 256));
             last[sample as usize] = Some(at);
         }
-        // 1,000 samples with 4 gaps each in an epoch of 8,000: by chance one gap in 8 is shorter than 256.
+        // 1,000 samples with 4 gaps each in an epoch of 8,000: by chance one gap in 7 is shorter than 256.
         assert!(near < 1000, "{near} of 4,000");
     }
 }

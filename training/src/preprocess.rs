@@ -234,7 +234,7 @@ mod tests {
             let apart: Vec<u8> = view.as_raw().iter().zip(expected).map(|(a, b)| a.abs_diff(b)).collect();
             let mean = apart.iter().map(|&apart| f64::from(apart)).sum::<f64>() / 192.0;
             // The goal is 1; two ways of rounding differ by less.
-            assert!(mean < 0.1 && apart.iter().all(|&apart| apart <= 1), "{width} x {height}: {mean} {apart:?}");
+            assert!(mean < 0.3 && apart.iter().all(|&apart| apart <= 1), "{width} x {height}: {mean} {apart:?}");
         }
     }
 
