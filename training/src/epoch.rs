@@ -175,7 +175,8 @@ mod tests {
             samples_of(&samples, 3, 1).iter().enumerate().for_each(|(at, &sample)| place[sample as usize] = at / 256);
             place
         };
-        let pairs = all.chunks_exact(256).flat_map(|batch| batch.windows(2)).filter(|pair| place[pair[0] as usize] == place[pair[1] as usize]);
+        let pairs =
+            all.chunks_exact(256).flat_map(|batch| batch.windows(2)).filter(|pair| place[pair[0] as usize] == place[pair[1] as usize]);
         // By chance 255 of 31,999 others share a batch: 256 pairs here. Of the same block they share the window too.
         let together = pairs.count();
         assert!(together < 700, "{together} of 31,875 neighbours");
@@ -191,7 +192,7 @@ mod tests {
             near += usize::from(last[sample as usize].is_some_and(|before| at - before < 256));
             last[sample as usize] = Some(at);
         }
-        // 1,000 samples with 4 gaps each in an epoch of 8,000: by chance one gap in 8 is shorter than 256.
+        // 1,000 samples with 4 gaps each in an epoch of 8,000: by chance one gap in 7 is shorter than 256.
         assert!(near < 1000, "{near} of 4,000");
     }
 }

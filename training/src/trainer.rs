@@ -1,8 +1,8 @@
 //! The training loop, on one page in reading order.
 
+use crate::batch::Batch;
 use crate::checkpoint::{Checkpoints, State};
 use crate::events::EventWriter;
-use crate::batch::Batch;
 use crate::loader::{LOADER_VERSION, Loader, LoaderOptions, LoaderTimes, Tokenize};
 use crate::loss::contrastive;
 use crate::metrics::{Metrics, MetricsWriter};
