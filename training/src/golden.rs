@@ -177,7 +177,7 @@ fn check(file: &str) {
         let error = error(found, expected);
         assert!(error <= 1e-4, "{name} of {}: {error}", config.name);
     }
-    let (model, images, bound) = if golden.double { (model.in_double(), images.to_kind(Kind::Double), 1e-6) } else { (model, images, 1e-4) };
+    let (model, images, bound) = if golden.double { (model.in_double(), images.to_kind(Kind::Double), 1e-5) } else { (model, images, 1e-4) };
     let [.., products] = logits(&model, &images, true);
     let target = Tensor::arange(golden.batch, (Kind::Int64, Device::Cpu));
     ((products.cross_entropy_for_logits(&target) + products.tr().cross_entropy_for_logits(&target)) / 2.0).backward();
