@@ -19,7 +19,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     set_threads(None);
     let model = Clip::open(Path::new(weights), Device::Cpu)?;
     let input = Tensor::read_safetensors(input)?;
-    let find = |name: &str| input.iter().find(|(other, _)| other == name).map(|(_, tensor)| tensor.shallow_clone()).ok_or(format!("no {name}"));
+    let find =
+        |name: &str| input.iter().find(|(other, _)| other == name).map(|(_, tensor)| tensor.shallow_clone()).ok_or(format!("no {name}"));
     let (images, ids) = (find("images")?, find("ids")?);
     let features = |train: bool| {
         let (image, text) = (model.encode_image(&images, train), model.encode_text(&ids));

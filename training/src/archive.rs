@@ -2,9 +2,9 @@
 //!
 //! Both kinds are read, `torch.save` of a dictionary and TorchScript of a module, whose attributes make the names.
 
+use crate::Error;
 use crate::pickle::{self, Id, Pickle, Value};
 use crate::stored::{Entry, bad};
-use crate::Error;
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -118,9 +118,9 @@ impl Archive {
 fn weights_of(pickle: &Pickle) -> Id {
     let Value::Dict(items) = &pickle.values[pickle.root] else { return pickle.root };
     let is = |id: Id, name: &str| matches!(&pickle.values[id], Value::Text(text) if text == name);
-    let inner = items.iter().find(|(key, value)| {
-        (is(*key, "state_dict") || is(*key, "model_state_dict")) && matches!(pickle.values[*value], Value::Dict(_))
-    });
+    let inner = items
+        .iter()
+        .find(|(key, value)| (is(*key, "state_dict") || is(*key, "model_state_dict")) && matches!(pickle.values[*value], Value::Dict(_)));
     inner.map_or(pickle.root, |(_, value)| *value)
 }
 

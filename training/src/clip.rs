@@ -1,13 +1,13 @@
 //! The model: two towers that put pictures and texts into one space.
 
 use crate::layers::{Pass, Precision, channels_last, wide};
+use crate::naming::{Naming, View};
 use crate::resnet::Resnet;
 use crate::small::SmallResnet;
+use crate::stored::Stored;
 use crate::text::TextTower;
 use crate::vars::{Filling, Vars};
 use crate::vit::{Vit, VitShape};
-use crate::naming::{Naming, View};
-use crate::stored::Stored;
 use crate::{Error, ModelConfig, VisionConfig, infer, init::Init};
 use std::path::Path;
 use tch::{Device, Kind, Tensor};

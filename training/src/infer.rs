@@ -105,7 +105,9 @@ fn side(rows: i64) -> i64 {
 fn open_clip(value: &Value, config: &mut ModelConfig) {
     let model = value.get("model_cfg").unwrap_or(value);
     config.quick_gelu = model.get("quick_gelu").and_then(Value::as_bool).unwrap_or(false);
-    if let (VisionConfig::Vit { head_width, .. }, Some(channels)) = (&mut config.vision, model.pointer("/vision_cfg/head_width").and_then(Value::as_i64)) {
+    if let (VisionConfig::Vit { head_width, .. }, Some(channels)) =
+        (&mut config.vision, model.pointer("/vision_cfg/head_width").and_then(Value::as_i64))
+    {
         *head_width = channels;
     }
     if let Some(heads) = model.pointer("/text_cfg/heads").and_then(Value::as_i64) {
@@ -118,7 +120,9 @@ fn hugging_face(value: &Value, config: &mut ModelConfig) {
     let activation = value.pointer("/vision_config/hidden_act").or_else(|| value.pointer("/text_config/hidden_act"));
     config.quick_gelu = activation.and_then(Value::as_str).unwrap_or("quick_gelu") == "quick_gelu";
     let heads = |tower: &str| value.pointer(&format!("/{tower}/num_attention_heads")).and_then(Value::as_i64);
-    if let (VisionConfig::Vit { head_width, width, .. }, Some(heads)) = (&mut config.vision, heads("vision_config").filter(|&heads| heads > 0)) {
+    if let (VisionConfig::Vit { head_width, width, .. }, Some(heads)) =
+        (&mut config.vision, heads("vision_config").filter(|&heads| heads > 0))
+    {
         *head_width = *width / heads;
     }
     if let Some(heads) = heads("text_config") {
@@ -128,6 +132,12 @@ fn hugging_face(value: &Value, config: &mut ModelConfig) {
 
 /// The file of weights in a folder that another library wrote, or diptych.
 pub(crate) fn weights_in(folder: &Path) -> Option<std::path::PathBuf> {
-    let names = [crate::clip::WEIGHTS_FILE, "open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "open_clip_pytorch_model.bin", "pytorch_model.bin"];
+    let names = [
+        crate::clip::WEIGHTS_FILE,
+        "open_clip_model.safetensors",
+        "open_clip_pytorch_model.safetensors",
+        "open_clip_pytorch_model.bin",
+        "pytorch_model.bin",
+    ];
     names.iter().map(|name| folder.join(name)).find(|path| path.is_file())
 }

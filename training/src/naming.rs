@@ -3,8 +3,8 @@
 //! Inside diptych names are OpenAI's, which open_clip shares. Hugging Face's `CLIPModel` has others, keeps queries, keys
 //! and values apart and its projections transposed.
 
-use crate::stored::{Entry, Stored};
 use crate::Error;
+use crate::stored::{Entry, Stored};
 use std::collections::HashSet;
 use tch::Tensor;
 
@@ -18,13 +18,8 @@ pub enum Naming {
 }
 
 /// What files hold beside the weights.
-const NOT_WEIGHTS: [&str; 5] = [
-    "input_resolution",
-    "context_length",
-    "vocab_size",
-    "text_model.embeddings.position_ids",
-    "vision_model.embeddings.position_ids",
-];
+const NOT_WEIGHTS: [&str; 5] =
+    ["input_resolution", "context_length", "vocab_size", "text_model.embeddings.position_ids", "vision_model.embeddings.position_ids"];
 /// The parts of OpenAI's `in_proj`, in the order of its rows.
 const PARTS: [&str; 3] = ["q", "k", "v"];
 
@@ -68,7 +63,13 @@ pub(crate) fn hugging_face(name: &str) -> Option<Recipe> {
         let names = PARTS.map(|part| format!("{layer}.self_attn.{part}_proj.{kind}")).to_vec();
         return Some(Recipe { names, transposed: false });
     }
-    let pairs = [("ln_1.", "layer_norm1."), ("ln_2.", "layer_norm2."), ("attn.out_proj.", "self_attn.out_proj."), ("mlp.c_fc.", "mlp.fc1."), ("mlp.c_proj.", "mlp.fc2.")];
+    let pairs = [
+        ("ln_1.", "layer_norm1."),
+        ("ln_2.", "layer_norm2."),
+        ("attn.out_proj.", "self_attn.out_proj."),
+        ("mlp.c_fc.", "mlp.fc1."),
+        ("mlp.c_proj.", "mlp.fc2."),
+    ];
     pairs.iter().find_map(|(ours, theirs)| part.strip_prefix(ours).map(|kind| format!("{layer}.{theirs}{kind}"))).and_then(plain)
 }
 
@@ -144,8 +145,9 @@ impl View {
         let parts = recipe.names.iter().map(|part| self.stored.tensor(part)).collect::<Result<Vec<_>, _>>()?;
         let whole = match parts.as_slice() {
             [one] => one.shallow_clone(),
-            many => Tensor::f_cat(many, 0)
-                .map_err(|error| crate::stored::bad(&self.stored.path, format!("tensors {} do not fit together: {error}", recipe.names.join(", "))))?,
+            many => Tensor::f_cat(many, 0).map_err(|error| {
+                crate::stored::bad(&self.stored.path, format!("tensors {} do not fit together: {error}", recipe.names.join(", ")))
+            })?,
         };
         Ok(if recipe.transposed { whole.transpose(0, 1) } else { whole })
     }
@@ -154,7 +156,8 @@ impl View {
     pub fn unknown<'a>(&self, names: impl Iterator<Item = &'a str>) -> Option<String> {
         let known: HashSet<String> = names.filter_map(|name| self.find(name)).flat_map(|recipe| recipe.names).collect();
         // TorchScript keeps the causal mask too, which is made anew here.
-        let plain = |name: &str| name.ends_with("attn_mask") || name.strip_prefix(self.prefix).is_some_and(|name| NOT_WEIGHTS.contains(&name));
+        let plain =
+            |name: &str| name.ends_with("attn_mask") || name.strip_prefix(self.prefix).is_some_and(|name| NOT_WEIGHTS.contains(&name));
         self.stored.entries.keys().find(|name| !known.contains(*name) && !plain(name)).cloned()
     }
 }

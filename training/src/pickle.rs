@@ -42,7 +42,12 @@ pub(crate) enum Value {
     /// A persistent id: the tuple that names a storage.
     Storage(Id),
     /// A tensor: storage, offset in elements, sizes, strides in elements.
-    Tensor { storage: Id, offset: i64, size: Vec<i64>, stride: Vec<i64> },
+    Tensor {
+        storage: Id,
+        offset: i64,
+        size: Vec<i64>,
+        stride: Vec<i64>,
+    },
     /// An object of a TorchScript class; its attributes.
     Object(Option<Id>),
 }
@@ -299,12 +304,9 @@ impl Machine<'_> {
         let value = match (name.as_str(), arguments.as_slice()) {
             ("collections.OrderedDict", []) => Value::Dict(Vec::new()),
             ("torch._utils._rebuild_parameter", [tensor, ..]) => self.values[*tensor].clone(),
-            ("torch._utils._rebuild_tensor_v2" | "torch._utils._rebuild_tensor", [storage, offset, size, stride, ..]) => Value::Tensor {
-                storage: *storage,
-                offset: self.int(*offset)?,
-                size: self.ints(*size)?,
-                stride: self.ints(*stride)?,
-            },
+            ("torch._utils._rebuild_tensor_v2" | "torch._utils._rebuild_tensor", [storage, offset, size, stride, ..]) => {
+                Value::Tensor { storage: *storage, offset: self.int(*offset)?, size: self.ints(*size)?, stride: self.ints(*stride)? }
+            }
             // A name of a device, or one of TorchScript's typed lists.
             ("torch.device", _) => Value::Other,
             (list, [items]) if list.starts_with("torch.jit._pickle.") => self.values[*items].clone(),
@@ -371,7 +373,8 @@ mod tests {
 
     #[test]
     fn dictionaries_come_back() {
-        let pickle = read(b"\x80\x02}q\x00(X\x01\x00\x00\x00aK\x05X\x01\x00\x00\x00bJ\xfe\xff\xff\xffX\x01\x00\x00\x00ch\x00u.").expect("read");
+        let pickle =
+            read(b"\x80\x02}q\x00(X\x01\x00\x00\x00aK\x05X\x01\x00\x00\x00bJ\xfe\xff\xff\xffX\x01\x00\x00\x00ch\x00u.").expect("read");
         let Value::Dict(items) = &pickle.values[pickle.root] else { panic!("a dictionary") };
         assert_eq!(pickle.values[items[0].1], Value::Int(5));
         assert_eq!(pickle.values[items[1].1], Value::Int(-2));

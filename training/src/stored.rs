@@ -81,7 +81,12 @@ impl Stored {
             entries.insert(name, Entry { kind, shape: info.shape.iter().map(|&side| side as i64).collect() });
         }
         let notes = metadata.metadata().clone().unwrap_or_default().into_iter().collect();
-        Ok(Stored { path: path.to_path_buf(), entries, notes, format: Format::Safetensors { file, metadata: Box::new(metadata), data: 8 + size } })
+        Ok(Stored {
+            path: path.to_path_buf(),
+            entries,
+            notes,
+            format: Format::Safetensors { file, metadata: Box::new(metadata), data: 8 + size },
+        })
     }
 
     /// Whether it is a TorchScript module, as OpenAI's files are.

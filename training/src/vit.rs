@@ -34,7 +34,8 @@ impl Vit {
         let VitShape { image_size, layers, width, patch_size, head_width, mlp_width, embed_dim, quick_gelu } = shape;
         let grid = image_size / patch_size;
         let over_width = Init::normal_over(width);
-        let blocks = BlockShape { width, mlp_width, heads: width / head_width, layers, quick_gelu, causal: false, init: BlockInit::Default };
+        let blocks =
+            BlockShape { width, mlp_width, heads: width / head_width, layers, quick_gelu, causal: false, init: BlockInit::Default };
         Vit {
             class_embedding: vars.parameter("visual.class_embedding".to_string(), &[width], over_width),
             positional_embedding: vars.parameter("visual.positional_embedding".to_string(), &[grid * grid + 1, width], over_width),
