@@ -62,11 +62,7 @@ pub(crate) fn corpus() -> Corpus {
     write(path, "pool/00009.parquet", fetched[..1].to_vec());
     write(path, "candidates/00001.parquet", seen);
     let cut = Query { cut: "limit".into(), count: 90, ..query(u32::MAX, "yellow", "word") };
-    write(
-        path,
-        "queries.parquet",
-        vec![query(0, "red circle", "word"), query(1, "a blue, square", "added"), query(2, "zebra", "word"), cut],
-    );
+    write(path, "queries.parquet", vec![query(0, "red circle", "word"), query(1, "a blue, square", "added"), query(2, "zebra", "word"), cut]);
     write(path, "selection/first/manifest.parquet", vec![sample(&fetched[0], 2, "val"), sample(&fetched[2], 1, "train")]);
     let reason =
         |row: &PoolRow, reason: &str, value: String| Reason { pair_id: row.pair_id, kept: reason == "kept", reason: reason.into(), value };
