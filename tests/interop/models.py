@@ -191,7 +191,7 @@ def of_transformers(model, images, ids):
 def resized():
     model, larger = small(VIT), open_clip.CLIP(**SMALL, vision_cfg=VIT | {"image_size": 96}, quick_gelu=True).eval()
     state = dict(model.state_dict())
-    open_clip.resize_pos_embed(state, larger)
+    open_clip.model.resize_pos_embed(state, larger)
     larger.load_state_dict(state)
     torch.save(model.state_dict(), WORK / "small.pt")
     run(DIPTYCH, "model", "convert", "small.pt", "--to", "diptych", "--image-size", 96, "--out", "large")
