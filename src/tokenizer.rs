@@ -56,7 +56,8 @@ pub fn encode(flags: &cli::TokenizerEncode) -> Result<(), Failure> {
         let text = String::from_utf8_lossy(&line);
         let text = text.strip_suffix('\n').unwrap_or(&text);
         let ids = if flags.json {
-            let text: String = serde_json::from_str(text).map_err(|error| Failure::Usage(format!("line {number} is no JSON string: {error}")))?;
+            let text: String =
+                serde_json::from_str(text).map_err(|error| Failure::Usage(format!("line {number} is no JSON string: {error}")))?;
             tokenizer.encode(&text, flags.context_length)
         } else {
             tokenizer.encode(text, flags.context_length)

@@ -100,7 +100,7 @@ def images(count, side):
     coarse = normals("images.coarse", count * 3 * squares**2).reshape(count, 3, squares, squares)
     fine = normals("images.fine", count * 3 * side * side).reshape(count, 3, side, side)
     at = np.arange(side) * squares // side
-    return coarse[:, :, at][:, :, :, at] * np.float32(3) + fine * np.float32(0.5)
+    return np.ascontiguousarray(coarse[:, :, at][:, :, :, at] * np.float32(3) + fine * np.float32(0.5))
 
 
 def ids(count, context, vocab):

@@ -2,8 +2,8 @@
 //!
 //! `cargo run --release -p diptych -p training --example forward -- WEIGHTS INPUT.safetensors OUTPUT.safetensors [train]`
 //!
-//! INPUT holds `images` [n, 3, side, side] and `ids` [n, length]. OUTPUT holds `image`, `text`, `logits`, with batch norm as
-//! in use, and the gradients of the contrastive loss as `grad.NAME`, with batch norm as in training when `train` is given.
+//! INPUT holds `images` [n, 3, side, side], `ids` [n, length] and `pull` [n, n]. OUTPUT holds `image`, `text`, `logits`, with batch norm as
+//! in use, and the gradients of the sum of logits times `pull` as `grad.NAME`, with batch norm as in training when `train` is given.
 
 use std::path::Path;
 use tch::{Device, Kind, Tensor};
@@ -19,7 +19,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     set_threads(None);
     let model = Clip::open(Path::new(weights), Device::Cpu)?;
     let input = Tensor::read_safetensors(input)?;
-    let find = |name: &str| input.iter().find(|(other, _)| other == name).map(|(_, tensor)| tensor.shallow_clone()).ok_or(format!("no {name}"));
+    let find =
+        |name: &str| input.iter().find(|(other, _)| other == name).map(|(_, tensor)| tensor.shallow_clone()).ok_or(format!("no {name}"));
     let (images, ids) = (find("images")?, find("ids")?);
     let features = |train: bool| {
         let (image, text) = (model.encode_image(&images, train), model.encode_text(&ids));
@@ -29,8 +30,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (image, text, logits) = tch::no_grad(|| features(false));
     let mut out = vec![("image".to_string(), image), ("text".to_string(), text), ("logits".to_string(), logits)];
     let (_, _, logits) = features(train);
-    let target = Tensor::arange(images.size()[0], (Kind::Int64, Device::Cpu));
-    ((logits.cross_entropy_for_logits(&target) + logits.tr().cross_entropy_for_logits(&target)) / 2.0).backward();
+    (logits * find("pull")?).sum(Kind::Float).backward();
     out.extend(model.parameters().into_iter().map(|(name, tensor)| (format!("grad.{name}"), tensor.grad())));
     if train {
         out.extend(model.buffers());

@@ -190,7 +190,8 @@ mod tests {
 
     #[test]
     fn every_named_set_of_letters_has_its_bit() {
-        let named: std::collections::HashSet<&str> = RULES.iter().copied().flatten().map(|(_, letters)| *letters).filter(|letters| !letters.is_empty()).collect();
+        let named: std::collections::HashSet<&str> =
+            RULES.iter().copied().flatten().map(|(_, letters)| *letters).filter(|letters| !letters.is_empty()).collect();
         assert!(FIRST_NAMED as usize + named.len() + 1 < 64, "{} sets", named.len());
         // No rule could be met by a text that is passed over: each needs a suspect letter.
         let suspect = MASKS.suspect;
@@ -209,7 +210,9 @@ mod tests {
         for text in ["cafÃ©", "a\u{80}b", "Ã la mode", "doesnâ€™t", "Ù…Ù„", "вЂ\u{2122}", "√±", "œ ", "ā€", "×²"] {
             assert!(is_bad(text), "{text}");
         }
-        for text in ["café", "naïve – “quoted” …", "œuvre", "Ñandú", "привет, мир", "50 € £5", "ΑΒΓ αβγ", "© 2024", "日本", "10°C ±1", "ø_ö ò_ó"] {
+        for text in
+            ["café", "naïve – “quoted” …", "œuvre", "Ñandú", "привет, мир", "50 € £5", "ΑΒΓ αβγ", "© 2024", "日本", "10°C ±1", "ø_ö ò_ó"]
+        {
             assert!(!is_bad(text), "{text}");
         }
     }

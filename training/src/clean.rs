@@ -101,7 +101,12 @@ fn simplify(text: &str) -> Cow<'_, str> {
             '\u{149}' => out.push_str("'n"),
             // The long s of this ligature stays one.
             '\u{fb05}' => out.push_str("\u{17f}t"),
-            c @ ('\u{132}' | '\u{133}' | '\u{1c4}'..='\u{1cc}' | '\u{1f1}'..='\u{1f3}' | '\u{fb00}'..='\u{fb06}' | '\u{ff01}'..='\u{ffef}') => {
+            c @ ('\u{132}'
+            | '\u{133}'
+            | '\u{1c4}'..='\u{1cc}'
+            | '\u{1f1}'..='\u{1f3}'
+            | '\u{fb00}'..='\u{fb06}'
+            | '\u{ff01}'..='\u{ffef}') => {
                 out.extend(std::iter::once(c).nfkc());
             }
             '\u{2bc}' | '\u{2018}'..='\u{201b}' => out.push('\''),

@@ -11,7 +11,9 @@ const MAX_CAREFUL: usize = 24;
 
 /// Resolves references as browsers do: the semicolon may be missing, names are found in front of what follows them.
 pub(crate) fn unescape(text: &str) -> Cow<'_, str> {
-    replace(text, |after| if let Some(number) = after.strip_prefix('#') { numeric(number).map(|(text, length)| (text, length + 1)) } else { named(after) })
+    replace(text, |after| {
+        if let Some(number) = after.strip_prefix('#') { numeric(number).map(|(text, length)| (text, length + 1)) } else { named(after) }
+    })
 }
 
 /// Resolves only what is certainly a reference: whole names with a semicolon, names in capitals where these mean nothing
@@ -96,14 +98,19 @@ fn whole_name(name: &str) -> Option<String> {
 
 fn named(after: &str) -> Option<(String, usize)> {
     let ends = |c: char| matches!(c, '\t' | '\n' | '\u{c}' | ' ' | '<' | '&' | '#' | ';');
-    let mut cuts: Vec<usize> = after.char_indices().take(MAX_NAME).take_while(|(_, c)| !ends(*c)).map(|(at, c)| at + c.len_utf8()).collect();
+    let mut cuts: Vec<usize> =
+        after.char_indices().take(MAX_NAME).take_while(|(_, c)| !ends(*c)).map(|(at, c)| at + c.len_utf8()).collect();
     let &end = cuts.last()?;
     if after[end..].starts_with(';') {
         cuts.push(end + 1);
     }
     // The whole, then ever shorter beginnings of at least two characters.
     let whole = cuts.len() - 1;
-    cuts.iter().enumerate().rev().filter(|(at, _)| *at == whole || *at > 0).find_map(|(_, &cut)| whole_name(&after[..cut]).map(|text| (text, cut)))
+    cuts.iter()
+        .enumerate()
+        .rev()
+        .filter(|(at, _)| *at == whole || *at > 0)
+        .find_map(|(_, &cut)| whole_name(&after[..cut]).map(|text| (text, cut)))
 }
 
 /// A name in capitals, when in small letters it is one and browsers make nothing of the capitals.

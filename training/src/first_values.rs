@@ -75,7 +75,11 @@ fn every_tensor_is_drawn_by_its_rule() {
                 Uniform(bound) => near(bound / 3f64.sqrt(), 1.8) && peaked(1.8) && most <= bound * 1.000_001,
             };
             assert!(holds, "{name} {:?}: {rule:?}, found deviation {deviation}, mean {mean}, largest {most}", tensor.size());
-            drawn[match rule { Same(_) => 0, Normal(_) => 1, Uniform(_) => 2 }] += 1;
+            drawn[match rule {
+                Same(_) => 0,
+                Normal(_) => 1,
+                Uniform(_) => 2,
+            }] += 1;
         }
     }
     assert!(drawn.iter().all(|count| *count > 20), "{drawn:?}");

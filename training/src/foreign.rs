@@ -25,17 +25,20 @@ fn archived() -> Clip {
 fn distance(a: &Clip, b: &Clip) -> f64 {
     let tensors = |model: &Clip| model.parameters().into_iter().chain(model.buffers()).collect::<Vec<_>>();
     let pairs = tensors(a).into_iter().zip(tensors(b));
-    pairs.map(|((name, a), (other, b))| {
-        assert_eq!((&name, a.size()), (&other, b.size()));
-        (a.detach() - b.detach()).abs().max().double_value(&[])
-    }).fold(0.0, f64::max)
+    pairs
+        .map(|((name, a), (other, b))| {
+            assert_eq!((&name, a.size()), (&other, b.size()));
+            (a.detach() - b.detach()).abs().max().double_value(&[])
+        })
+        .fold(0.0, f64::max)
 }
 
 #[test]
 fn archives_of_pytorch_come_back() {
     let model = archived();
     for (name, bound) in [("state.pt", 1e-6), ("training.pt", 1e-6), ("script.pt", 2e-3)] {
-        let (found, understood) = Clip::open_as(&file(name), Device::Cpu, &Choices::default()).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let (found, understood) =
+            Clip::open_as(&file(name), Device::Cpu, &Choices::default()).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert!(distance(&found, &model) < bound, "{name}: {}", distance(&found, &model));
         let mut expected = model.config().clone();
         expected.name = found.config().name.clone();

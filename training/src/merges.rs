@@ -3,10 +3,10 @@
 //! Words are counted first, in memory that is bounded; then the most frequent pair of neighbours becomes a symbol, again
 //! and again. Equal counts are decided by the order of ids, so the same captions give the same file.
 
+use crate::Error;
 use crate::clean::clean;
 use crate::tokenizer::{FIRST_MERGE, HEADER, MAX_BYTES, MAX_MERGES, Tokenizer, byte_symbols};
 use crate::words::words;
-use crate::Error;
 use flate2::{Compression, GzBuilder};
 use rayon::prelude::*;
 use rustc_hash::{FxHashMap, FxHashSet};

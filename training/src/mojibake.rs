@@ -13,7 +13,8 @@ use std::sync::LazyLock;
 const LOST: u8 = 0x1a;
 
 /// The upper half of IBM's code page 437, which the web's encodings lack.
-const CP437: &str = "ÇüéâäàåçêëèïîìÄÅÉæÆôöòûùÿÖÜ¢£¥₧ƒáíóúñÑªº¿⌐¬½¼¡«»░▒▓│┤╡╢╖╕╣║╗╝╜╛┐└┴┬├─┼╞╟╚╔╩╦╠═╬╧╨╤╥╙╘╒╓╫╪┘┌█▄▌▐▀αßΓπΣσµτΦΘΩδ∞φε∩≡±≥≤⌠⌡÷≈°∙·√ⁿ²■\u{a0}";
+const CP437: &str =
+    "ÇüéâäàåçêëèïîìÄÅÉæÆôöòûùÿÖÜ¢£¥₧ƒáíóúñÑªº¿⌐¬½¼¡«»░▒▓│┤╡╢╖╕╣║╗╝╜╛┐└┴┬├─┼╞╟╚╔╩╦╠═╬╧╨╤╥╙╘╒╓╫╪┘┌█▄▌▐▀αßΓπΣσµτΦΘΩδ∞φε∩≡±≥≤⌠⌡÷≈°∙·√ⁿ²■\u{a0}";
 
 /// An encoding of one byte a letter.
 struct CodePage {
@@ -73,7 +74,8 @@ struct Clues {
 
 static CLUES: LazyLock<Clues> = LazyLock::new(|| {
     let letters = |bytes: &[std::ops::RangeInclusive<u8>]| {
-        let letters = bytes.iter().cloned().flatten().flat_map(|byte| PAGES[..7].iter().map(move |page| page.letters[usize::from(byte - 0x80)]));
+        let letters =
+            bytes.iter().cloned().flatten().flat_map(|byte| PAGES[..7].iter().map(move |page| page.letters[usize::from(byte - 0x80)]));
         letters.collect::<HashSet<char>>()
     };
     // Sequences of 4 that begin with other bytes mean nothing yet.
@@ -89,7 +91,8 @@ impl Clues {
 
     /// Whether no sequence can begin behind this letter, since it continues one. Dashes and quotes are common elsewhere too.
     fn blocks(&self, letter: char) -> bool {
-        self.following.contains(&letter) && !"\u{2013}\u{2014}\u{2015}\u{2018}\u{2019}\u{201a}\u{201c}\u{201d}\u{201e}\u{2022}\u{2026}".contains(letter)
+        self.following.contains(&letter)
+            && !"\u{2013}\u{2014}\u{2015}\u{2018}\u{2019}\u{201a}\u{201c}\u{201d}\u{201e}\u{2022}\u{2026}".contains(letter)
     }
 
     /// Length in letters of the sequences one behind the other that begin at `at`.
@@ -166,7 +169,11 @@ fn mend_parts(text: &str) -> String {
         }
         let part: String = letters[at..at + length].iter().collect();
         // A part as long as the whole would come here again without end.
-        if length < letters.len() && is_bad(&part) { out.push_str(&fix(&part)) } else { out.push_str(&part) }
+        if length < letters.len() && is_bad(&part) {
+            out.push_str(&fix(&part))
+        } else {
+            out.push_str(&part)
+        }
         at += length;
     }
     out

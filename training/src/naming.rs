@@ -17,7 +17,7 @@ pub enum Naming {
     HuggingFace,
 }
 
-/// Whole numbers that files hold beside the weights.
+/// What files hold beside the weights.
 const NOT_WEIGHTS: [&str; 5] =
     ["input_resolution", "context_length", "vocab_size", "text_model.embeddings.position_ids", "vision_model.embeddings.position_ids"];
 /// The parts of OpenAI's `in_proj`, in the order of its rows.
@@ -156,7 +156,8 @@ impl View {
     pub fn unknown<'a>(&self, names: impl Iterator<Item = &'a str>) -> Option<String> {
         let known: HashSet<String> = names.filter_map(|name| self.find(name)).flat_map(|recipe| recipe.names).collect();
         // TorchScript keeps the causal mask too, which is made anew here.
-        let plain = |name: &str| name.ends_with("attn_mask") || name.strip_prefix(self.prefix).is_some_and(|name| NOT_WEIGHTS.contains(&name));
+        let plain =
+            |name: &str| name.ends_with("attn_mask") || name.strip_prefix(self.prefix).is_some_and(|name| NOT_WEIGHTS.contains(&name));
         self.stored.entries.keys().find(|name| !known.contains(*name) && !plain(name)).cloned()
     }
 }

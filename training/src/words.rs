@@ -86,7 +86,8 @@ fn fixed(text: &str) -> Option<usize> {
 /// Length of `wanted` (small letters) at the front of `text` whatever its case; the long s counts as an s.
 fn begins(text: &str, wanted: &str) -> Option<usize> {
     let mut letters = text.chars();
-    let same = |wanted: char| letters.next().filter(|&letter| letter.to_ascii_lowercase() == wanted || (letter == '\u{17f}' && wanted == 's'));
+    let same =
+        |wanted: char| letters.next().filter(|&letter| letter.to_ascii_lowercase() == wanted || (letter == '\u{17f}' && wanted == 's'));
     wanted.chars().map(same).map(|letter| letter.map(char::len_utf8)).sum()
 }
 
