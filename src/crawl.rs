@@ -81,6 +81,9 @@ impl crawler::Ledger for Book {
     fn committed_segments(&self) -> Asked<Vec<u64>> {
         Ok(self.0.committed_segments()?)
     }
+    fn newest_job(&self) -> Asked<u64> {
+        Ok(self.0.newest_job()?)
+    }
     fn jobs_left(&self, source: u64) -> Asked<u64> {
         Ok(self.0.jobs_left(source)?)
     }

@@ -21,7 +21,9 @@ pub fn run(flags: &cli::Curate) -> Result<(), Failure> {
     let catalogue = flags.corpus.join("catalog.sqlite");
     if catalogue.exists() {
         let catalogue = sql::Catalogue::open_read_only(&catalogue)?;
-        options.segments = Some(catalogue.committed_segments()?);
+        let held = catalogue.segments_held()?;
+        whole(&flags.corpus, &held)?;
+        options.segments = Some(held.iter().map(|segment| segment.id).collect());
         // Of a list its name: the way to it is this machine's affair.
         let place = |source: &sql::Source| match source.kind.as_str() {
             "web" => source.location.clone(),
@@ -50,4 +52,19 @@ pub fn run(flags: &cli::Curate) -> Result<(), Failure> {
     }
     println!("{}", flags.corpus.join("selection").join(&flags.name).join("manifest.parquet").display());
     Ok(())
+}
+
+/// Sees that the tables of all committed segments are there: counts of a corpus that lacks some are all wrong.
+fn whole(corpus: &Path, held: &[sql::SegmentHeld]) -> Result<(), Failure> {
+    let tables = held.iter().flat_map(|segment| {
+        let pool = (segment.pairs > 0).then(|| format!("pool/{:05}.parquet", segment.id));
+        [Some(format!("candidates/{:05}.parquet", segment.id)), pool].into_iter().flatten()
+    });
+    match tables.map(|table| corpus.join(table)).find(|path| !path.exists()) {
+        Some(path) => {
+            let why = "it is missing, and a finished job made it: see diptych verify, or put back a copy".to_string();
+            Err(shards::Error::Unusable { path, why }.into())
+        }
+        None => Ok(()),
+    }
 }

@@ -142,16 +142,11 @@ fn lock(corpus: &Path) -> Result<File, Failure> {
 /// Removes what a killed import left: files of jobs that are not done.
 fn sweep(corpus: &Path, catalogue: &Catalogue) -> Result<(), Failure> {
     let done: HashSet<u64> = catalogue.committed_segments()?.into_iter().collect();
-    for folder in ["pool", "candidates"].map(|name| corpus.join(name)) {
-        shards::remove_temporaries(&folder)?;
-        for path in std::fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.path()) {
-            let job = path.file_stem().and_then(|stem| stem.to_str()?.parse::<u64>().ok());
-            if job.is_some_and(|job| !done.contains(&job)) {
-                std::fs::remove_file(&path).map_err(shards::Error::io("remove", &path))?;
-            }
-        }
+    let folders = ["pool", "candidates"].map(|name| corpus.join(name));
+    for path in shards::leftovers(&folders, catalogue.newest_job()?, |job| done.contains(&job))? {
+        std::fs::remove_file(&path).map_err(shards::Error::io("remove", &path))?;
     }
-    Ok(())
+    Ok(folders.iter().try_for_each(|folder| shards::remove_temporaries(folder))?)
 }
 
 table_row! {

@@ -78,7 +78,8 @@ pub async fn crawl(
             lanes.extend(replays.into_iter().map(|replay| Lane { id: replay.id, kind: Kind::Finite, plans: replay.plans, pages: 0 }));
             let committed: FxHashSet<u64> = ledger.committed_segments().map_err(Error::ledger("list segments"))?.into_iter().collect();
             let open_plans = lanes.iter().flat_map(|lane| &lane.plans).map(|job| job.id).collect();
-            sweep(&layout, &committed, &open_plans)?;
+            let newest = ledger.newest_job().map_err(Error::ledger("find the newest job"))?;
+            sweep(&layout, newest, &committed, &open_plans)?;
             replay::finish_moves(&layout)?;
             let seen = Seen::load(&layout)?;
             let engine = Engine::new(options, ledger, matcher, meter, places, seen, lock)?;

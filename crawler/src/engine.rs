@@ -2,8 +2,8 @@
 
 use crate::fetch::Fetcher;
 use crate::layout::Layout;
-use crate::place::Places;
 use crate::metrics::Metrics;
+use crate::place::Places;
 use crate::seen::Seen;
 use crate::summary::Tally;
 use crate::traps::Traps;

@@ -62,6 +62,11 @@ pub trait Ledger: Send + Sync {
     /// # Errors
     /// The catalogue's own.
     fn committed_segments(&self) -> Result<Vec<u64>, LedgerError>;
+    /// The largest number that a job ever had; 0 when there was none.
+    ///
+    /// # Errors
+    /// The catalogue's own.
+    fn newest_job(&self) -> Result<u64, LedgerError>;
     /// Open and leased jobs plus waiting pages of a source.
     ///
     /// # Errors

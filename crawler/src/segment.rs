@@ -204,18 +204,15 @@ pub(crate) fn write_plan(layout: &Layout, job: u64, made_by: &str, notes: &[(&st
 /// again, and plan files whose pairs have been decided.
 ///
 /// # Errors
-/// `Files` when a leftover cannot be read or removed.
-pub(crate) fn sweep(layout: &Layout, committed: &FxHashSet<u64>, open_plans: &FxHashSet<u64>) -> Result<(), Error> {
-    for folder in ["pool", "candidates", "plans"] {
-        shards::remove_temporaries(&layout.folder(folder))?;
+/// `Files` when a leftover cannot be read or removed, and when there are files of jobs that the catalogue never had.
+pub(crate) fn sweep(layout: &Layout, newest: u64, committed: &FxHashSet<u64>, open_plans: &FxHashSet<u64>) -> Result<(), Error> {
+    let folders = ["pool", "candidates", "plans"].map(|folder| layout.folder(folder));
+    shards::leftovers(&folders[2..], newest, |_| true)?;
+    let left = shards::leftovers(&folders[..2], newest, |job| committed.contains(&job))?;
+    for folder in &folders {
+        shards::remove_temporaries(folder)?;
     }
-    for folder in ["pool", "candidates"] {
-        for path in files(&layout.folder(folder))? {
-            if job_of(&path).is_some_and(|job| !committed.contains(&job)) {
-                remove(&path)?;
-            }
-        }
-    }
+    left.iter().try_for_each(|path| remove(path))?;
     let plans = tables(&layout.folder("plans"))?;
     let mut decided = FxHashSet::default();
     if !plans.is_empty() {
@@ -232,17 +229,6 @@ pub(crate) fn sweep(layout: &Layout, committed: &FxHashSet<u64>, open_plans: &Fx
         }
     }
     Ok(())
-}
-
-fn files(folder: &Path) -> Result<Vec<std::path::PathBuf>, Error> {
-    match std::fs::read_dir(folder) {
-        Ok(entries) => {
-            let paths: std::io::Result<Vec<_>> = entries.map(|entry| entry.map(|entry| entry.path())).collect();
-            Ok(paths.map_err(shards::Error::io("list", folder))?)
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(shards::Error::io("list", folder)(error).into()),
-    }
 }
 
 fn remove(path: &Path) -> Result<(), Error> {

@@ -43,8 +43,25 @@ pub const REMOVED: &str = "removed";
 
 /// All of them, the good one first.
 pub const ALL: [&str; 19] = [
-    OK, UNMATCHED, FULL, DNS, CONNECT, TLS, TIMEOUT, HTTP_4XX, HTTP_429, HTTP_5XX, TOO_BIG, NOT_IMAGE, DECODE, TOO_SMALL, OPTED_OUT, ROBOTS,
-    UNSAFE_ADDRESS, DUPLICATE_URL, REMOVED,
+    OK,
+    UNMATCHED,
+    FULL,
+    DNS,
+    CONNECT,
+    TLS,
+    TIMEOUT,
+    HTTP_4XX,
+    HTTP_429,
+    HTTP_5XX,
+    TOO_BIG,
+    NOT_IMAGE,
+    DECODE,
+    TOO_SMALL,
+    OPTED_OUT,
+    ROBOTS,
+    UNSAFE_ADDRESS,
+    DUPLICATE_URL,
+    REMOVED,
 ];
 
 /// Failures of fetching, which another day may heal: what `crawl --retry` is for.

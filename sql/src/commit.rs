@@ -127,6 +127,7 @@ mod tests {
         assert_eq!(catalogue.hosts().expect("read")[0].bytes, 1800);
         assert_eq!(catalogue.outcomes().expect("read")[0], ("ok".into(), 6));
         assert_eq!(catalogue.committed_segments().expect("read"), [job.id, next.id]);
+        assert!(catalogue.newest_job().expect("read") >= next.id);
     }
 
     #[test]

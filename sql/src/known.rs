@@ -109,6 +109,14 @@ impl Catalogue {
         self.read("list segments", statement!("segments"), [], |row| unsigned(row, 0))
     }
 
+    /// The largest number that a job has; 0 when there is none.
+    ///
+    /// # Errors
+    /// `Catalogue` when the file cannot be read.
+    pub fn newest_job(&self) -> Result<u64, Error> {
+        Ok(self.read("find the newest job", statement!("job_newest"), [], |row| unsigned(row, 0))?.first().copied().unwrap_or_default())
+    }
+
     /// What is known of each host, those that gave most bytes first.
     ///
     /// # Errors

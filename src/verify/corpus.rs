@@ -22,11 +22,9 @@ pub(super) fn check(findings: &mut Findings, folder: &Path) {
     }
     findings.removals(folder);
     let held = catalogue(findings, &folder.join("catalog.sqlite"));
-    for segment in held.iter().flatten() {
-        self::segment(findings, folder, segment);
-    }
-    if let Some(held) = held {
-        leftovers(findings, folder, &held.iter().map(|segment| segment.id).collect());
+    if let Some((held, newest)) = held {
+        held.iter().for_each(|segment| self::segment(findings, folder, segment));
+        leftovers(findings, folder, &held.iter().map(|segment| segment.id).collect(), newest);
     }
     for path in entries(&folder.join("plans")).iter().filter(|path| path.extension().is_some_and(|end| end == "parquet")) {
         findings.table::<Candidate>(
@@ -40,20 +38,20 @@ pub(super) fn check(findings: &mut Findings, folder: &Path) {
     }
 }
 
-/// What the catalogue says of segments; `None` when it cannot be read.
-fn catalogue(findings: &mut Findings, path: &Path) -> Option<Vec<SegmentHeld>> {
+/// What the catalogue says of segments, and the largest number that a job had; `None` when it cannot be read.
+fn catalogue(findings: &mut Findings, path: &Path) -> Option<(Vec<SegmentHeld>, u64)> {
     findings.opened();
     if !path.exists() {
         findings.damage(path, "it is missing: nothing says which segments count", COPY);
         return None;
     }
-    let read = Catalogue::open_read_only(path).and_then(|catalogue| Ok((catalogue.damage()?, catalogue.segments_held()?)));
+    let read = Catalogue::open_read_only(path).and_then(|catalogue| Ok((catalogue.damage()?, catalogue.segments_held()?, catalogue.newest_job()?)));
     match read {
-        Ok((damage, held)) => {
+        Ok((damage, held, newest)) => {
             damage
                 .iter()
                 .for_each(|line| findings.damage(path, line, "put back a copy, or save what is left with `sqlite3 FILE .recover`"));
-            Some(held)
+            Some((held, newest))
         }
         Err(error) => {
             findings.damage(path, words(&error), COPY);
@@ -109,11 +107,15 @@ fn segment(findings: &mut Findings, folder: &Path, segment: &SegmentHeld) {
 }
 
 /// Files of segments that the catalogue does not know: left by a killed crawl.
-fn leftovers(findings: &mut Findings, folder: &Path, known: &BTreeSet<u64>) {
+fn leftovers(findings: &mut Findings, folder: &Path, known: &BTreeSet<u64>, newest: u64) {
     for path in ["pool", "candidates"].iter().flat_map(|name| entries(&folder.join(name))) {
         let number = path.file_stem().and_then(|stem| stem.to_str()?.parse::<u64>().ok());
         if !number.is_some_and(|number| known.contains(&number)) {
-            findings.remark(&path, "belongs to no finished job; the next crawl removes it");
+            if number.is_some_and(|number| number > newest) {
+                findings.damage(&path, "belongs to a job that the catalogue never had: that is missing or older", "put back its newest copy");
+            } else {
+                findings.remark(&path, "belongs to no finished job; the next crawl removes it");
+            }
         }
     }
 }

@@ -170,9 +170,11 @@ fn missing_members_and_files_are_named() {
         scratch.write(file, kept);
     }
     scratch.ok(&["verify"]);
-    // What a killed crawl leaves is no damage.
-    scratch.write("corpus/pool/00009.tar", "half");
-    assert!(scratch.ok(&["verify", "corpus"]).out.contains("belongs to no finished job"));
+    // Files of jobs that the catalogue never had may be all that is left of them: an older catalogue was put back.
+    scratch.write("corpus/pool/00009.tar", "whole");
+    assert!(scratch.fails(&["verify", "corpus"], 1, "damaged").out.contains("the catalogue never had"));
+    scratch.fails(&["crawl", "--corpus", "corpus", "--source", "urls:list.csv"], 1, "older than the files");
+    assert!(scratch.path("corpus/pool/00009.tar").exists() && scratch.path("corpus/pool/00001.tar").exists());
 }
 
 #[test]

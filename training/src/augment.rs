@@ -93,9 +93,9 @@ impl Look {
     fn square(&self, pixels: &RgbImage, side: u32, out: &mut [u8]) {
         match self.crop {
             Some(crop) => {
-                let (wide, high) = (f64::from(pixels.width()) / f64::from(self.size.0), f64::from(pixels.height()) / f64::from(self.size.1));
-                let crop =
-                    Crop { left: crop.left * wide, top: crop.top * high, width: crop.width * wide, height: crop.height * high };
+                let (wide, high) =
+                    (f64::from(pixels.width()) / f64::from(self.size.0), f64::from(pixels.height()) / f64::from(self.size.1));
+                let crop = Crop { left: crop.left * wide, top: crop.top * high, width: crop.width * wide, height: crop.height * high };
                 resize_crop_into(pixels, crop, side, side, out);
             }
             None => out.copy_from_slice(evaluation_view(pixels, side).as_raw()),
@@ -193,9 +193,8 @@ mod tests {
 
     #[test]
     fn a_reduced_picture_gives_nearly_the_same_view() {
-        let smooth = |width: u32, height: u32| {
-            RgbImage::from_fn(width, height, |x, y| Rgb([(x * 255 / width) as u8, (y * 255 / height) as u8, 60]))
-        };
+        let smooth =
+            |width: u32, height: u32| RgbImage::from_fn(width, height, |x, y| Rgb([(x * 255 / width) as u8, (y * 255 / height) as u8, 60]));
         let (whole, half) = (smooth(200, 160), smooth(100, 80));
         for key in 0..20 {
             let look = Augment::Crop.draw((200, 160), 32, &mut Draws::new("augment", 1, &[key]));

@@ -74,10 +74,8 @@ mod tests {
     fn lists_come_back_and_texts_are_kept_once() {
         let list = |texts: &[&str]| texts.iter().map(|text| text.to_string()).collect::<Vec<_>>();
         let mut captions = Captions::default();
-        let numbers: Vec<u32> = [&["one", "two"][..], &[], &["two", "one", "three"]]
-            .iter()
-            .map(|texts| captions.add(&list(texts)).expect("room"))
-            .collect();
+        let numbers: Vec<u32> =
+            [&["one", "two"][..], &[], &["two", "one", "three"]].iter().map(|texts| captions.add(&list(texts)).expect("room")).collect();
         captions.close();
         assert_eq!(captions.get(numbers[0]).collect::<Vec<_>>(), ["one", "two"]);
         assert_eq!(captions.get(numbers[1]).count(), 0);

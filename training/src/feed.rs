@@ -58,14 +58,7 @@ impl Feed {
 }
 
 /// Lays out window after window; `None` when nobody takes them any more.
-fn lay_out(
-    samples: &Samples,
-    seed: u64,
-    slice: Slice,
-    from: Position,
-    work: &Sender<Work>,
-    windows: &Sender<Arc<Window>>,
-) -> Option<()> {
+fn lay_out(samples: &Samples, seed: u64, slice: Slice, from: Position, work: &Sender<Work>, windows: &Sender<Arc<Window>>) -> Option<()> {
     let length = samples.epoch_length();
     let mine = slice.range();
     let mut number = from.epoch;

@@ -146,8 +146,7 @@ fn all_captions_are_drawn() {
     let dir = tempfile::tempdir().expect("a folder");
     let folder = packed(dir.path(), 8, 8);
     let captions = rows(&folder).into_iter().flat_map(|row| row.captions);
-    let expected: std::collections::HashSet<Vec<i64>> =
-        captions.map(|caption| caption.bytes().take(22).map(i64::from).collect()).collect();
+    let expected: std::collections::HashSet<Vec<i64>> = captions.map(|caption| caption.bytes().take(22).map(i64::from).collect()).collect();
     let drawn = batches(&folder, options(8, 2), Position::default(), 12).into_iter().flat_map(|batch| batch.pairs).map(|pair| pair.1);
     assert_eq!(drawn.collect::<std::collections::HashSet<_>>(), expected);
 }
@@ -260,10 +259,8 @@ fn sources_mix_by_their_weights() {
     let mut rows_of_second = rows(dirs[1].path());
     rows_of_second.iter_mut().for_each(|row| row.captions = vec!["second".to_string()]);
     shards::TableWriter::write_all(&dirs[1].path().join("manifest.parquet"), &[], rows_of_second).expect("written");
-    let sources = [
-        dirs[0].path().join("manifest.parquet").into(),
-        Source { manifest: dirs[1].path().join("manifest.parquet"), weight: 0.5 },
-    ];
+    let sources =
+        [dirs[0].path().join("manifest.parquet").into(), Source { manifest: dirs[1].path().join("manifest.parquet"), weight: 0.5 }];
     assert_eq!(Samples::read(&sources).expect("read").epoch_length(), 40);
     let second: Vec<i64> = "second".bytes().map(i64::from).collect();
     let mut pictures: HashMap<Vec<u32>, usize> = HashMap::new();
@@ -282,7 +279,8 @@ fn impossible_slices_are_refused() {
     let dir = tempfile::tempdir().expect("a folder");
     let samples = Arc::new(Samples::read(&[write_manifest(dir.path(), 4, 8).into()]).expect("read"));
     for (batch_size, rank) in [(4, (1, 1)), (4, (0, 3)), (0, (0, 1)), (4, (0, 0))] {
-        let refused = Loader::start(samples.clone(), bytes_as_tokens(), LoaderOptions { rank, ..options(batch_size, 1) }, Position::default());
+        let refused =
+            Loader::start(samples.clone(), bytes_as_tokens(), LoaderOptions { rank, ..options(batch_size, 1) }, Position::default());
         assert!(matches!(refused.err(), Some(Error::Options { .. })), "{batch_size} {rank:?}");
     }
 }

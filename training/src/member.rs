@@ -24,7 +24,9 @@ impl<'a> Members<'a> {
     /// # Errors
     /// In words: when the archive is not what the manifest says, or the sample was removed.
     pub fn find(span: &'a [u8], record: &Record) -> Result<Self, String> {
-        let header = header(span).filter(|header| header.regular).ok_or("there is no member here: the archive is not the one that the manifest was made of")?;
+        let header = header(span)
+            .filter(|header| header.regular)
+            .ok_or("there is no member here: the archive is not the one that the manifest was made of")?;
         if header.name.contains("__removed__") {
             return Err("the sample was removed from the archive".to_string());
         }

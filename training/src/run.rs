@@ -15,6 +15,8 @@ use std::path::Path;
 pub(crate) fn open(options: &TrainOptions) -> Result<(Meta, File), Error> {
     let out = &options.out;
     let meta = options.meta()?;
+    // Asked before the lock is made, which is not to lie in a folder of another kind; and once more under it.
+    Meta::read(out, "run")?;
     let lock = lock(out)?;
     match Meta::read(out, "run")? {
         None => {

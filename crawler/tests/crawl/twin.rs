@@ -179,6 +179,10 @@ impl Ledger for Twin {
         Ok(self.inner().segments.clone())
     }
 
+    fn newest_job(&self) -> Result<u64, LedgerError> {
+        Ok(self.inner().jobs.iter().map(|(job, _)| job.id).max().unwrap_or_default())
+    }
+
     fn jobs_left(&self, source: u64) -> Result<u64, LedgerError> {
         let inner = self.inner();
         let jobs = inner.jobs.iter().filter(|(job, state)| job.source == source && *state != State::Done).count();

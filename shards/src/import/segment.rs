@@ -7,8 +7,8 @@ use super::record::Record;
 use super::tars::{Group, OpenTar, below, groups};
 use super::{AT_ONCE, ImportOptions, ImportSummary, too_long, uids};
 use crate::{
-    Candidate, Error, ImageId, Measures, Picture, PoolRow, Removed, SegmentTotals, Stored, TableWriter, TarWriter,
-    canonical_url, clean_caption, decode, outcome,
+    Candidate, Error, ImageId, Measures, Picture, PoolRow, Removed, SegmentTotals, Stored, TableWriter, TarWriter, canonical_url,
+    clean_caption, decode, outcome,
 };
 use polars::io::SerReader;
 use polars::io::parquet::read::ParquetReader;
