@@ -120,7 +120,7 @@ impl Pages {
         let Some(record) = self.records.next().map_err(|error| broken(&self.part, &error))? else { return Ok(None) };
         let uri = record.field("WARC-Target-URI").map(|uri| uri.trim_start_matches('<').trim_end_matches('>'));
         let Some(url) = uri.and_then(|uri| web_url(None, uri)) else { return Ok(Some(Item::Other)) };
-        let found_ms = record.field("WARC-Date").and_then(milliseconds).unwrap_or(0);
+        let record_ms = record.field("WARC-Date").and_then(milliseconds).unwrap_or(0);
         let page = match self.part.kind {
             ArchiveKind::Wat if record.field("WARC-Type") != Some("metadata") => return Ok(Some(Item::Other)),
             ArchiveKind::Wat => match wat::read(record.block, &url) {
@@ -134,6 +134,8 @@ impl Pages {
                 Capture::Damaged(why) => return Ok(Some(Item::Damaged(why))),
             },
         };
+        // An extract is made later than the page was fetched.
+        let found_ms = milliseconds(&page.fetched).unwrap_or(record_ms);
         Ok(Some(Item::Page(Box::new(Captured { page, url, found_ms }))))
     }
 }

@@ -77,6 +77,8 @@ pub(crate) struct Page {
     pub(crate) canonical: Option<Url>,
     /// A licence that the page names for itself (`rel=license`); empty when it names none.
     pub(crate) licence: String,
+    /// When it was fetched, as an extract of it says; empty when its record does.
+    pub(crate) fetched: String,
     /// Sitemaps that were found on the way to the page, or in it when it is one itself.
     pub(crate) maps: Vec<Url>,
 }

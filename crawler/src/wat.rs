@@ -31,10 +31,11 @@ pub(crate) fn read(block: &[u8], url: &Url) -> Option<Option<Page>> {
         return Some(None);
     }
     let record: Outer = serde_json::from_str(&around).ok()?;
+    let fetched = record.envelope.header.date.0.into_owned();
     let response = record.envelope.payload.response;
     let head = response.html.head;
     let base = web_url(Some(url), &head.base.0).unwrap_or_else(|| url.clone());
-    let mut page = Page { directives: Directives::of_headers(&response.headers.0, AGENT), ..Page::default() };
+    let mut page = Page { directives: Directives::of_headers(&response.headers.0, AGENT), fetched, ..Page::default() };
     for meta in head.metas {
         page.directives.read_meta(&meta.name.0, &meta.content.0, AGENT);
     }
@@ -125,6 +126,15 @@ struct Outer<'a> {
 struct Envelope<'a> {
     #[serde(rename = "Payload-Metadata", borrow)]
     payload: Payload<'a>,
+    #[serde(rename = "WARC-Header-Metadata", default, borrow)]
+    header: Header<'a>,
+}
+
+/// The head of the record that this one is an extract of.
+#[derive(Default, Deserialize)]
+struct Header<'a> {
+    #[serde(rename = "WARC-Date", default, borrow)]
+    date: Text<'a>,
 }
 
 #[derive(Deserialize)]
@@ -269,7 +279,7 @@ mod tests {
     fn record(headers: &str, head: &str, links: &str) -> String {
         format!(
             "{{\"Container\":{{}},\"Envelope\":{{\"Payload-Metadata\":{{\"HTTP-Response-Metadata\":{{\"Headers\":{{{headers}}},\
-             \"HTML-Metadata\":{{\"Links\":[{links}],\"Head\":{{{head}}}}}}}}},\"WARC-Header-Metadata\":{{\"WARC-Type\":\"response\"}}}}}}"
+             \"HTML-Metadata\":{{\"Links\":[{links}],\"Head\":{{{head}}}}}}}}},\"WARC-Header-Metadata\":{{\"WARC-Type\":\"response\",\"WARC-Date\":\"2026-01-01T00:00:01Z\"}}}}}}"
         )
     }
 
@@ -326,6 +336,7 @@ mod tests {
             "https://c.org/by"
         );
         assert_eq!(page("", "").directives.refusal, None);
+        assert_eq!(page("", "").fetched, "2026-01-01T00:00:01Z");
     }
 
     #[test]
