@@ -5,6 +5,7 @@ use crate::corpus::Properties;
 use crate::failure::Failure;
 use crate::progress::{Progress, Unit};
 use curation::SelectOptions;
+use std::path::Path;
 
 /// Selects and says what each rule removed.
 ///

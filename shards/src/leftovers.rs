@@ -13,7 +13,9 @@ pub fn leftovers(folders: &[PathBuf], newest: u64, is_committed: impl Fn(u64) ->
     for path in folders.iter().map(|folder| files(folder)).collect::<Result<Vec<_>, _>>()?.into_iter().flatten() {
         let Some(number) = path.file_stem().and_then(|stem| stem.to_str()?.parse::<u64>().ok()) else { continue };
         if number > newest {
-            let why = "the catalogue knows no such job: it is missing or older than the files. Put its newest copy back; nothing was removed".to_string();
+            let why =
+                "the catalogue knows no such job: it is missing or older than the files. Put its newest copy back; nothing was removed"
+                    .to_string();
             return Err(Error::Unusable { path, why });
         }
         if !is_committed(number) {

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The text of a statement file of `catalogue/`.
 macro_rules! statement {
@@ -45,7 +45,7 @@ impl Catalogue {
         let mut connection = Connection::open(path).map_err(Error::catalogue("open tables", path))?;
         connection.busy_timeout(PATIENCE).map_err(Error::catalogue("set a timeout", path))?;
         check(&connection, path)?;
-        connection.execute_batch(statement!("open")).map_err(Error::catalogue("begin work", path))?;
+        begin(&connection).map_err(Error::catalogue("begin work", path))?;
         migrate(&mut connection, path)?;
         Ok(Catalogue { connection: Mutex::new(connection), path: path.to_path_buf(), claim: Mutex::new(None) })
     }
@@ -146,6 +146,21 @@ fn check(connection: &Connection, path: &Path) -> Result<usize, Error> {
     match usize::try_from(version) {
         Ok(version) if version <= known => Ok(version),
         _ => Err(Error::NewerCatalogue { path: path.to_path_buf(), found: version, known: known as i64 }),
+    }
+}
+
+/// Sets how the file is worked with. Two that open a new file at once both change its journal, for which SQLite does not wait by itself.
+fn begin(connection: &Connection) -> rusqlite::Result<()> {
+    let begun = Instant::now();
+    loop {
+        match connection.execute_batch(statement!("open")) {
+            Err(rusqlite::Error::SqliteFailure(failure, _))
+                if failure.code == rusqlite::ErrorCode::DatabaseBusy && begun.elapsed() < PATIENCE =>
+            {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            done => return done,
+        }
     }
 }
 

@@ -123,8 +123,8 @@ pub(super) fn gather(data: &mut ReportData, corpus: &Path, selection: &str) -> R
         Vec::new()
     };
     data.duplicates = show_duplicates(&pool, duplicates)?;
-    let pages = catalogue.map(|catalogue| catalogue.status()).transpose()?;
-    let pages = pages.map(|status| status.sources.iter().map(|source| source.pages_done).sum()).unwrap_or(0);
+    let outcomes = catalogue.map(|catalogue| catalogue.outcomes()).transpose()?.unwrap_or_default();
+    let pages = outcomes.iter().find(|(name, _)| name == "page:ok").map_or(0, |(_, pages)| *pages);
     fill(data, counts, pages, &corpus.join("queries.parquet"))?;
     settings(data, corpus, &folder)
 }

@@ -49,7 +49,7 @@ pub(super) fn matrix(confusion: &Confusion) -> String {
                     count(total)
                 );
                 let ink = if share > DARK { "mid on" } else { "mid" };
-                let text = if share < 0.005 { "&lt;1".to_string() } else { format!("{:.0}", 100.0 * share) };
+                let text = if share < 0.005 { "&lt;1".to_string() } else { (100.0 * share).round().to_string() };
                 let _ = write!(out, "<text class=\"{ink}\" x=\"{:.1}\" y=\"{:.1}\">{text}</text>", x + side / 2.0, y + side / 2.0 + 4.5);
             }
         }

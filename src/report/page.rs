@@ -118,7 +118,11 @@ fn pairs(data: &ReportData) -> String {
     }
     let legend = "<p class=\"legend\"><span><i class=\"s2\"></i>seen</span><span><i class=\"s1\"></i>kept</span></p>";
     let figure = plot::pairs_per_query(&data.pairs_before, &data.pairs_after, data.per_query);
-    section("Pairs per query", "before and after the cap", &(figure + legend))
+    section(
+        "Pairs per query",
+        "before and after the cap; a pair stays while any of its queries has room, so frequent words lie above it",
+        &(figure + legend),
+    )
 }
 
 /// Hosts with the share of their pairs that was refused.

@@ -45,7 +45,8 @@ fn catalogue(findings: &mut Findings, path: &Path) -> Option<(Vec<SegmentHeld>, 
         findings.damage(path, "it is missing: nothing says which segments count", COPY);
         return None;
     }
-    let read = Catalogue::open_read_only(path).and_then(|catalogue| Ok((catalogue.damage()?, catalogue.segments_held()?, catalogue.newest_job()?)));
+    let read = Catalogue::open_read_only(path)
+        .and_then(|catalogue| Ok((catalogue.damage()?, catalogue.segments_held()?, catalogue.newest_job()?)));
     match read {
         Ok((damage, held, newest)) => {
             damage
@@ -112,7 +113,11 @@ fn leftovers(findings: &mut Findings, folder: &Path, known: &BTreeSet<u64>, newe
         let number = path.file_stem().and_then(|stem| stem.to_str()?.parse::<u64>().ok());
         if !number.is_some_and(|number| known.contains(&number)) {
             if number.is_some_and(|number| number > newest) {
-                findings.damage(&path, "belongs to a job that the catalogue never had: that is missing or older", "put back its newest copy");
+                findings.damage(
+                    &path,
+                    "belongs to a job that the catalogue never had: that is missing or older",
+                    "put back its newest copy",
+                );
             } else {
                 findings.remark(&path, "belongs to no finished job; the next crawl removes it");
             }

@@ -173,7 +173,8 @@ fn missing_members_and_files_are_named() {
     // Files of jobs that the catalogue never had may be all that is left of them: an older catalogue was put back.
     scratch.write("corpus/pool/00009.tar", "whole");
     assert!(scratch.fails(&["verify", "corpus"], 1, "damaged").out.contains("the catalogue never had"));
-    scratch.fails(&["crawl", "--corpus", "corpus", "--source", "urls:list.csv"], 1, "older than the files");
+    scratch.write("list.csv", "url,caption\nhttp://127.0.0.1:9/a.png,a fox\n");
+    scratch.fails(&["crawl", "--corpus", "corpus", "--source", "urls:list.csv", "--allow-private"], 1, "older than the files");
     assert!(scratch.path("corpus/pool/00009.tar").exists() && scratch.path("corpus/pool/00001.tar").exists());
 }
 

@@ -260,7 +260,7 @@ impl Machine<'_> {
     fn set_items(&mut self, items: Vec<Id>) -> Result<(), String> {
         let dict = self.top()?;
         match &mut self.values[dict] {
-            Value::Dict(dict) if items.len() % 2 == 0 => dict.extend(items.chunks_exact(2).map(|pair| (pair[0], pair[1]))),
+            Value::Dict(dict) if items.len().is_multiple_of(2) => dict.extend(items.chunks_exact(2).map(|pair| (pair[0], pair[1]))),
             _ => return Err("the pickle sets an item of what is no dictionary".to_string()),
         }
         Ok(())

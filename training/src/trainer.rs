@@ -348,7 +348,8 @@ mod tests {
     fn learns_and_leaves_a_model() {
         let dir = corpus();
         let meter = Meter::default();
-        let long = TrainOptions { epochs: 30.0, ..options(dir.path(), "run") };
+        // A smaller step than the other tests take: so small a model falls into one place at theirs now and then.
+        let long = TrainOptions { epochs: 30.0, lr: 4e-3, ..options(dir.path(), "run") };
         let summary = train_with(&long, tokenize(), &meter).expect("trained");
         assert!(summary.finished() && summary.steps == 90 && summary.samples == 720);
         assert_eq!((meter.done(), meter.total()), (90, 90));

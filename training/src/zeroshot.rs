@@ -143,7 +143,10 @@ pub fn zero_shot_with(model: &Clip, tokenizer: &Tokenizer, options: &ZeroShotOpt
         tally.add(batch.keys, &batch.labels, &logits)
     })?;
     if tally.predictions.is_empty() {
-        let why = format!("no picture of split {:?} can be classified: {left_out:?}", options.split);
+        let why = format!(
+            "split {:?} has no picture that can be classified ({} without a label, {} damaged); zero-shot needs labelled pictures, as `diptych import folder:` gives",
+            options.split, left_out.unlabelled, left_out.damaged
+        );
         return Err(Error::data(&options.manifest, why));
     }
     let mut result = tally.result(classes);

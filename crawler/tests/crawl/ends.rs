@@ -59,7 +59,8 @@ async fn told_to_stop_it_records_its_work_and_goes_on_later() {
     assert!(first.pairs > 0 && first.pairs < 300, "{first:?}");
     assert!(outcomes(&corpus).values().all(|outcome| outcome == "ok"), "what was let go is not decided");
     options.stop = Default::default();
-    options.timeout = Duration::from_secs(1);
+    // Long enough for 360 answers at once on a busy machine; those that never come take as long.
+    options.timeout = Duration::from_secs(6);
     options.retries = 0;
     options.host_connections = 0;
     run(&options, &ledger, None).await.expect("crawled");

@@ -120,15 +120,22 @@ async fn leftovers_of_a_killed_crawl_are_swept() {
     run(&small_jobs(&corpus, &source), &ledger, None).await.expect("crawled");
     let segment = corpus.join("candidates/00002.parquet");
     assert!(segment.exists(), "the first fetch job follows two plan jobs");
-    for name in ["candidates/00777.parquet", "pool/00777.parquet"] {
+    // The number of a job that gave no segment: the catalogue knows it, and says that nothing of it counts.
+    for name in ["candidates/00001.parquet", "pool/00001.parquet"] {
         std::fs::copy(&segment, corpus.join(name)).expect("copied");
     }
-    std::fs::write(corpus.join("pool/00777.tar"), b"half").expect("written");
+    std::fs::write(corpus.join("pool/00001.tar"), b"half").expect("written");
     std::fs::write(corpus.join("pool/00778.tar.diptych-part"), b"half").expect("written");
     assert!(run(&small_jobs(&corpus, &source), &ledger, None).await.expect("crawled").is_idle());
-    for name in ["candidates/00777.parquet", "pool/00777.parquet", "pool/00777.tar", "pool/00778.tar.diptych-part"] {
+    for name in ["candidates/00001.parquet", "pool/00001.parquet", "pool/00001.tar", "pool/00778.tar.diptych-part"] {
         assert!(!corpus.join(name).exists(), "{name}");
     }
+    assert_eq!(check_pool(&corpus).len(), 27);
+    // Files of a job that the catalogue never had may be all that is left of it.
+    std::fs::copy(&segment, corpus.join("candidates/00777.parquet")).expect("copied");
+    let refused = run(&small_jobs(&corpus, &source), &ledger, None).await.expect_err("refused").to_string();
+    assert!(refused.contains("00777.parquet"), "{refused}");
+    std::fs::remove_file(corpus.join("candidates/00777.parquet")).expect("still there");
     assert_eq!(check_pool(&corpus).len(), 27);
 }
 

@@ -284,7 +284,7 @@ async fn rules_say_which_pages_belong() {
     let rules = crawler::Rules { include: vec![pattern("127.0.0.1:*/gallery/*")], exclude: vec![pattern("*/private/*")] };
     options.rules = Arc::new(rules);
     run(&options, &Arc::default(), None).await.expect("crawled");
-    let expected = [("/a.png a", "fetched"), ("/b.png b", "fetched")];
+    let expected = [("/a.png a", "ok"), ("/b.png b", "ok")];
     assert_eq!(outcomes(dir.path()), expected.map(|(name, outcome)| (name.to_string(), outcome.to_string())).into());
     assert!(!server.requests().contains_key("/blog/1") && !server.requests().contains_key("/gallery/private/2"));
 }
