@@ -84,9 +84,12 @@ pub(crate) enum Item {
     Damaged(&'static str),
 }
 
+/// A file whose first bytes were looked at.
+type Input = Chain<Cursor<Vec<u8>>, Box<dyn Read + Send>>;
+
 /// Reads the pages of a part.
 pub(crate) struct Pages {
-    records: Records<Chain<Cursor<Vec<u8>>, Box<dyn Read + Send>>>,
+    records: Records<Input>,
     part: Part,
     enough: u32,
 }

@@ -300,7 +300,7 @@ impl Fetcher {
             traffic.entry(host_key(&url)).or_default().millis += asked.elapsed().as_millis() as u64;
             match &answer {
                 Err(Failure { refusal: Refusal::Because(outcome, _), .. }) if UNANSWERED.contains(outcome) => {
-                    self.hosts.failed(&host_key(&url), *outcome, asked);
+                    self.hosts.failed(&host_key(&url), outcome, asked);
                 }
                 _ => self.hosts.answered(&host_key(&url)),
             }

@@ -151,7 +151,7 @@ pub(crate) async fn run(engine: Arc<Engine>, job: Job, service: Service, search:
 async fn ask_all(engine: &Arc<Engine>, requests: Vec<PageLink>, service: Service, search: &dyn Search, deadline: Instant) -> Harvest {
     let mut harvest = Harvest::default();
     let mut requests = requests.into_iter();
-    while let Some(link) = requests.next() {
+    for link in requests.by_ref() {
         let full = harvest.candidates.len() >= engine.options.sizes.candidates / 2;
         if harvest.tally.pages > 0 && (full || Instant::now() > deadline) {
             harvest.rest.push((link.url, link.depth));

@@ -54,7 +54,7 @@ fn begins_record(bytes: &[u8]) -> bool {
 }
 
 enum Bytes<R> {
-    Packed(Gunzip<R>),
+    Packed(Box<Gunzip<R>>),
     Plain(R, u64),
 }
 
@@ -94,7 +94,7 @@ impl<R: Read> Records<Whole<R>> {
         (&mut input).take(2).read_to_end(&mut start)?;
         let packed = start == [0x1f, 0x8b];
         let input = Cursor::new(start).chain(input);
-        let bytes = if packed { Bytes::Packed(Gunzip::new(input, from.offset)) } else { Bytes::Plain(input, from.offset) };
+        let bytes = if packed { Bytes::Packed(Box::new(Gunzip::new(input, from.offset))) } else { Bytes::Plain(input, from.offset) };
         let anchor = Position { offset: from.offset, skip: 0 };
         let mut records = Records { bytes, data: Vec::new(), at: 0, mark: None, is_start: false, anchor, damaged: 0, oversize: 0 };
         for _ in 0..from.skip {

@@ -15,7 +15,7 @@ impl Axis {
     fn new(from: usize, to: usize) -> Self {
         let scale = from as f64 / to as f64;
         // A stretch that begins within a pixel touches one more than it is long.
-        let taps = (scale.ceil() as usize + usize::from(from % to != 0)).min(from);
+        let taps = (scale.ceil() as usize + usize::from(!from.is_multiple_of(to))).min(from);
         let (mut first, mut weights) = (Vec::with_capacity(to), vec![0.0; taps * to]);
         for (i, weights) in weights.chunks_exact_mut(taps).enumerate() {
             let (begin, end) = (i as f64 * scale, (i + 1) as f64 * scale);
@@ -141,7 +141,7 @@ mod tests {
     proptest! {
         #[test]
         fn equals_the_definition(
-            (from, to) in ((1usize..40, 1usize..40)).prop_flat_map(|from| (Just(from), (1..=from.0, 1..=from.1))),
+            (from, to) in (1usize..40, 1usize..40).prop_flat_map(|from| (Just(from), (1..=from.0, 1..=from.1))),
             seed in any::<u64>(),
         ) {
             let mut state = seed | 1;

@@ -441,7 +441,7 @@ mod tests {
             assert!(quality < 95 || mean < 3.0, "{quality}: {mean}");
         }
         for value in [0, 255] {
-            assert!(loss(&vec![value; 48 * 3], 12, 4, 95).0 < 3);
+            assert!(loss(&[value; 48 * 3], 12, 4, 95).0 < 3);
         }
     }
 

@@ -328,6 +328,12 @@ pub struct TableReader<R: Row> {
     row: PhantomData<R>,
 }
 
+/// Polars answers some damaged files with a panic instead of an error.
+fn caught<T>(work: impl FnOnce() -> PolarsResult<T>) -> PolarsResult<T> {
+    let damaged = |_| Err(PolarsError::ComputeError("the file is damaged".into()));
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_or_else(damaged)
+}
+
 impl<R: Row> TableReader<R> {
     /// Opens a table and checks its kind and version.
     ///
@@ -350,7 +356,7 @@ impl<R: Row> TableReader<R> {
     fn open_without(path: &Path, removed: Arc<Removed>) -> Result<Self, Error> {
         let file = store::local(path)?;
         let mut reader = ParquetReader::new(file.try_clone().map_err(Error::io("open", path))?);
-        let metadata = reader.get_metadata().map_err(Error::table("read", path))?.clone();
+        let metadata = caught(|| reader.get_metadata().cloned()).map_err(Error::table("read", path))?;
         let mut kind = String::new();
         let mut version = 0;
         let mut notes = Vec::new();
@@ -392,7 +398,7 @@ impl<R: Row> TableReader<R> {
             let handle = file.try_clone()?;
             let mut reader = ParquetReader::new(handle).with_slice(Some((start, rows))).with_columns(Some(columns.clone()));
             reader.set_metadata(metadata.clone());
-            let frame = reader.finish()?;
+            let frame = caught(|| reader.finish())?;
             if removed.is_empty() { Ok(frame) } else { frame.filter(&removed.kept(&frame)) }
         };
         Ok(TableReader {

@@ -48,7 +48,8 @@ fn what_is_named_is_gone_everywhere() {
         let samples = TableReader::<Sample>::open_all(&scratch.path(&format!("{manifest}/manifest.parquet"))).expect("opened");
         let mut pairs: Vec<PairId> = samples.flat_map(|batch| batch.expect("read")).flat_map(|row| row.pair_ids).collect();
         let mut expected = [rows[0].pair_id, rows[1].pair_id, rows[3].pair_id];
-        (pairs.sort(), expected.sort());
+        pairs.sort();
+        expected.sort();
         assert_eq!(pairs, expected, "{manifest}");
     }
     let outcomes = scratch.ok(&["sql", "--format", "json", "-c", "select outcome, caption from candidates where outcome = 'removed'"]);

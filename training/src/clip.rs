@@ -17,6 +17,9 @@ pub const MODEL_FILE: &str = "model.json";
 /// The file of a checkpoint that holds the weights.
 pub const WEIGHTS_FILE: &str = "model.safetensors";
 
+/// Tensors by name and shape.
+pub type Shapes = Vec<(String, Vec<i64>)>;
+
 /// What to take otherwise than a file of weights says.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Choices {
@@ -133,7 +136,7 @@ impl Clip {
     ///
     /// # Errors
     /// `Model` when the description breaks a rule.
-    pub fn shapes(config: &ModelConfig) -> Result<[Vec<(String, Vec<i64>)>; 2], Error> {
+    pub fn shapes(config: &ModelConfig) -> Result<[Shapes; 2], Error> {
         let vars = Self::build(config, Device::Cpu, Filling::Sketch)?.vars;
         Ok([vars.parameters, vars.buffers].map(|tensors| tensors.into_iter().map(|(name, tensor)| (name, tensor.size())).collect()))
     }

@@ -76,7 +76,7 @@ mod zeroshot;
 pub use augment::Augment;
 pub use batch::{Batch, Damaged};
 pub use checkpoint::{Checkpoints, State, find_checkpoint};
-pub use clip::{Choices, Clip, MODEL_FILE, Understood, WEIGHTS_FILE};
+pub use clip::{Choices, Clip, MODEL_FILE, Shapes, Understood, WEIGHTS_FILE};
 pub use config::{ModelConfig, TextConfig, VisionConfig};
 pub use device::{Chosen, DeviceChoice, set_threads};
 pub use error::Error;

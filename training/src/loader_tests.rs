@@ -1,3 +1,5 @@
+//! The loader: order, resuming, ranks, damage, memory.
+
 use super::*;
 use crate::Source;
 use crate::fixture::write_manifest;

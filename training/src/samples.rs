@@ -280,7 +280,7 @@ impl Reading {
             self.skipped += 1;
             return Ok(());
         }
-        let at = Some(sample.image_offset / UNIT).filter(|&at| at > 0 && sample.image_offset % UNIT == 0);
+        let at = Some(sample.image_offset / UNIT).filter(|&at| at > 0 && sample.image_offset.is_multiple_of(UNIT));
         let Some(at) = at.and_then(|at| u32::try_from(at).ok()) else {
             return Err(nonsense(format!("no member of an archive can begin at byte {}", sample.image_offset)).into());
         };

@@ -8,11 +8,14 @@ use std::sync::{Arc, Mutex};
 /// Archives kept open at once. A corpus may have tens of thousands of them, more than a process may open.
 const OPEN: usize = 256;
 
+/// An archive that is held open, with its number.
+type Slot = Mutex<Option<(u32, Arc<Stored>)>>;
+
 /// The archives of a corpus by number; some of them are held open.
 pub(crate) struct Tars {
     paths: Vec<PathBuf>,
     /// Each archive has one slot, which it shares with few others.
-    open: Vec<Mutex<Option<(u32, Arc<Stored>)>>>,
+    open: Vec<Slot>,
 }
 
 impl Tars {

@@ -148,7 +148,7 @@ async fn lists_of_archives_on_a_server_are_read() {
     ]);
     let source = format!("wat:{}", server.url("/crawl-data/CC/wat.paths.gz"));
     let (corpus, ledger) = (dir.path().join("corpus"), Arc::new(Twin::default()));
-    let mut options = options(&corpus, &[source.clone()]);
+    let mut options = options(&corpus, std::slice::from_ref(&source));
     options.limit = Some(2);
     let summary = run(&options, &ledger, None).await.expect("crawled");
     assert_eq!((summary.candidates, ledger.outcomes()["archive:missing"]), (195, 1));

@@ -12,9 +12,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 /// A server whose answers may take forever: `behave` gets the path and the stream once the request is read.
-async fn start<F: Future<Output = std::io::Result<()>> + Send>(behave: impl Fn(String, TcpStream) -> F + Copy + Send + 'static) -> String
+async fn start<F>(behave: impl Fn(String, TcpStream) -> F + Copy + Send + 'static) -> String
 where
-    F: 'static,
+    F: Future<Output = std::io::Result<()>> + Send + 'static,
 {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");

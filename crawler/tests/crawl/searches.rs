@@ -131,7 +131,7 @@ async fn a_search_cut_off_anywhere_ends_as_if_undisturbed() {
     let dir = tempfile::tempdir().expect("a folder");
     let source = format!("commons:{}", server.url("/w/api.php"));
     let small = |corpus: &std::path::Path| {
-        let mut options = options(corpus, &[source.clone()]);
+        let mut options = options(corpus, std::slice::from_ref(&source));
         options.sizes.pages = 1;
         options
     };

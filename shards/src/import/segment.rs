@@ -196,7 +196,7 @@ struct Found {
 /// Reads a sample; `None` when the subset does not name it, or it has no caption.
 fn read(from: &OpenTar, group: &Group, options: &ImportOptions, subset: Option<&[u128]>) -> Option<Found> {
     let record: Record = from.record(group);
-    if subset.is_some_and(|uids| !record.uid.is_some_and(|uid| uids.binary_search(&uid).is_ok())) {
+    if subset.is_some_and(|uids| record.uid.is_none_or(|uid| uids.binary_search(&uid).is_err())) {
         return None;
     }
     let text = group.member("txt").and_then(|extent| from.text(extent).ok()).map(|text| clean_caption(&text));

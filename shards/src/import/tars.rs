@@ -280,7 +280,7 @@ impl OpenTar {
         let (text, json) = (group.member("txt"), group.member("json"));
         let record = self.record(group);
         if let Some(uids) = &reading.uids
-            && !record.uid.is_some_and(|uid| uids.binary_search(&uid).is_ok())
+            && record.uid.is_none_or(|uid| uids.binary_search(&uid).is_err())
         {
             return Err(("not-in-subset", "its uid is not in the subset".to_string()));
         }
