@@ -331,10 +331,10 @@ mod tests {
             assert_eq!(damaged, 0, "form {form}");
             assert_eq!(found.iter().map(|(_, block)| block.as_str()).collect::<Vec<_>>(), blocks, "form {form}");
             let mut records = open(bytes, Position::default());
-            for number in 0..blocks.len() {
+            for (number, expected) in blocks.iter().enumerate() {
                 let mut later = open(bytes, records.position());
                 let block = later.next().expect("read").expect("a record").block.to_vec();
-                assert_eq!(block, blocks[number].as_bytes(), "form {form}, record {number}");
+                assert_eq!(block, expected.as_bytes(), "form {form}, record {number}");
                 records.next().expect("read");
             }
             assert!(open(bytes, records.position()).next().expect("read").is_none());

@@ -20,8 +20,8 @@ fn main() {
     };
     let mut counts = vec![0u64; queries as usize];
     let mut running = Vec::new();
-    for pair in 0..drawn.len() {
-        drawn[pair].iter().for_each(|&query| counts[query] += 1);
+    for (pair, queries) in drawn.iter().enumerate() {
+        queries.iter().for_each(|&query| counts[query] += 1);
         if inside(fetch, pair, &counts) {
             running.push(pair);
         }
