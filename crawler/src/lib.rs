@@ -57,6 +57,7 @@ mod page;
 mod pages;
 mod place;
 mod plan;
+mod refusal;
 mod replay;
 mod retry;
 mod robots;

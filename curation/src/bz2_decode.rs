@@ -5,6 +5,7 @@
 //! done amid the first step of the next, which only computes: with each symbol that is read, two bytes are walked. Everything
 //! is checked here: any bits give bytes or an error.
 
+use crate::bz2_bits::Bits;
 use crate::bz2_blocks::{Bad, Block, MARK_BITS};
 
 /// Bytes of a block before runs are expanded: level 9.
@@ -443,69 +444,6 @@ impl Codes {
         bits.skip(length);
         let place = (ahead >> (MAX_CODE - length)) as i32 + self.offsets[length as usize];
         self.symbols.get(usize::try_from(place).ok()?).map(|&symbol| usize::from(symbol))
-    }
-}
-
-/// Bits, the highest of each byte first; zeros follow the last.
-struct Bits<'a> {
-    bytes: &'a [u8],
-    /// The byte to load next.
-    at: usize,
-    /// Bits loaded, the next one highest, and how many they are.
-    word: u64,
-    loaded: u32,
-}
-
-impl<'a> Bits<'a> {
-    fn new(bytes: &'a [u8], from: u64) -> Self {
-        let mut bits = Bits { bytes, at: (from / 8) as usize, word: 0, loaded: 0 };
-        bits.fill();
-        bits.skip((from % 8) as u32);
-        bits
-    }
-
-    /// Loads at least 56 bits.
-    #[inline(always)]
-    fn fill(&mut self) {
-        let next = match self.bytes.get(self.at..self.at + 8) {
-            Some(&[a, b, c, d, e, f, g, h]) => u64::from_be_bytes([a, b, c, d, e, f, g, h]),
-            _ => self.near_the_end(),
-        };
-        self.word |= next >> self.loaded;
-        self.at += ((63 - self.loaded) >> 3) as usize;
-        self.loaded |= 56;
-    }
-
-    #[cold]
-    fn near_the_end(&self) -> u64 {
-        let mut word = [0; 8];
-        let rest = self.bytes.get(self.at..).unwrap_or_default();
-        word[..rest.len()].copy_from_slice(rest);
-        u64::from_be_bytes(word)
-    }
-
-    #[inline(always)]
-    fn peek(&self, count: u32) -> u32 {
-        (self.word >> (64 - count)) as u32
-    }
-
-    #[inline(always)]
-    fn skip(&mut self, count: u32) {
-        self.word <<= count;
-        self.loaded -= count;
-    }
-
-    /// The next 1 to 32 bits as a number.
-    fn read(&mut self, count: u32) -> u32 {
-        self.fill();
-        let value = self.peek(count);
-        self.skip(count);
-        value
-    }
-
-    /// Bits that were read.
-    fn position(&self) -> u64 {
-        self.at as u64 * 8 - u64::from(self.loaded)
     }
 }
 

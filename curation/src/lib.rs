@@ -12,6 +12,7 @@
 
 mod added;
 mod balance;
+mod bz2_bits;
 mod bz2_blocks;
 mod bz2_decode;
 mod cap;
