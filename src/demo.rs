@@ -42,7 +42,8 @@ pub fn run(flags: &cli::Demo) -> Result<(), Failure> {
 
     let started = Instant::now();
     let mut seconds = Vec::new();
-    let mut commands = Vec::new();
+    let quick = if begun.quick { " --quick" } else { "" };
+    let mut commands = vec![format!("diptych demo --seed {} --port {} --out {}{quick}", begun.seed, begun.port, flags.out.display())];
     prepare(&web, &flags.out)?;
     for (name, args) in stages(flags, &web, &base) {
         commands.push(format!("diptych {}", args.join(" ")));

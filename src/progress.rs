@@ -80,6 +80,9 @@ fn draw_bar(title: &'static str, unit: Unit, meter: &Meter, stop: &AtomicBool) {
         if (total > 0) != known {
             known = total > 0;
             bar.set_style(style(unit, known));
+            // What was done before is no pace.
+            bar.set_position(meter.start());
+            bar.reset_eta();
         }
         if known {
             bar.set_length(total);
@@ -110,7 +113,7 @@ fn line(title: &str, unit: Unit, meter: &Meter, elapsed: Duration) -> String {
         Unit::Bytes => (f64::from(1 << 20), "MiB"),
         Unit::Things(name) => (1.0, name),
     };
-    let rate = done as f64 / elapsed.as_secs_f64().max(1e-9);
+    let rate = done.saturating_sub(meter.start()) as f64 / elapsed.as_secs_f64().max(1e-9);
     let mut text = format!("{title}: {:.0}", done as f64 / scale);
     if total > 0 {
         text += &format!(" of {:.0}", total as f64 / scale);
@@ -137,5 +140,8 @@ mod tests {
             line("crawl", Unit::Things("pages"), &meter, Duration::from_secs(10)),
             "crawl: 100 of 300 pages, 10.0/s, 20 s left, 7 kept"
         );
+        meter.start_at(90);
+        meter.add(10);
+        assert!(line("crawl", Unit::Things("pages"), &meter, Duration::from_secs(10)).contains("100 of 300 pages, 1.0/s, 200 s left"));
     }
 }

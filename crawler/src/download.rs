@@ -267,7 +267,7 @@ impl<'m> Mirror<'m> {
         let mut file = File::options().create(true).append(true).open(part).map_err(shards::Error::io("open", part))?;
         file.set_len(from).map_err(shards::Error::io("shorten", part))?;
         self.meter.set_total(whole.unwrap_or(0));
-        self.meter.set(from);
+        self.meter.start_at(from);
         self.meter.say(part.file_stem().unwrap_or_default().to_string_lossy());
         loop {
             match response.chunk().await {

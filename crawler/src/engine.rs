@@ -172,7 +172,8 @@ impl Engine {
 /// Writes a decision into a candidate.
 pub(crate) fn settle(candidate: &mut Candidate, outcome: &str, detail: &str) {
     candidate.outcome = outcome.to_string();
-    candidate.detail = detail.to_string();
+    // One line, as tables show it; some decoders and resolvers say theirs in several.
+    candidate.detail = detail.split_whitespace().collect::<Vec<_>>().join(" ");
     candidate.time_ms = now_ms();
 }
 

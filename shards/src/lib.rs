@@ -9,7 +9,7 @@
 //! - manifests made of others: [`shuffle`] packs the samples of one into shuffled tars, [`import`] makes one of foreign data;
 //! - addresses: `s3://`, `gs://` and `https://` wherever a path to read from stands ([`Stored`], [`beside`]);
 //! - takedown: [`Removed`], which readers obey, [`take_down`] and [`erase`], which rewrite;
-//! - pictures: [`decode`] under [`Limits`], [`ResizeMode`], [`encode_jpeg`], [`Measures`] taken once at ingest;
+//! - pictures: [`decode`] under [`Limits`], [`Jpeg`] for reduced ones, [`ResizeMode`], [`encode_jpeg`], [`Measures`] taken once at ingest;
 //! - [`Job`] and [`Commit`], the words in which the crawler and the catalogue speak of work;
 //! - [`Meter`], the counter that the program draws as progress.
 //!
@@ -54,6 +54,7 @@ pub use files::{AtomicFile, hash_file, remove_temporaries, sync_folder, write_at
 pub use folder::AtomicFolder;
 pub use ids::{ImageId, PairId};
 pub use import::{IMPORT_KINDS, ImportOptions, ImportSummary, PoolImport, PoolSource, Queries, Segment, import, pool_sources};
+pub use jpeg::{Jpeg, jpeg_size};
 pub use ledger::{Commit, HostDelta, Job, JobKind, NewJob, PageLink, SegmentTotals, TakenUp};
 pub use leftovers::leftovers;
 pub use measure::{Measures, THUMBNAIL_SIDE, flatness, perceptual_hash, pixel_hash, thumbnail};

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 #[derive(Debug, Default)]
 pub struct Meter {
     done: AtomicU64,
+    start: AtomicU64,
     total: AtomicU64,
     note: Mutex<String>,
 }
@@ -20,6 +21,12 @@ impl Meter {
     /// Sets the finished units, for work that knows its position.
     pub fn set(&self, done: u64) {
         self.done.store(done, Ordering::Relaxed);
+    }
+
+    /// Sets the units that were finished before this work began, as when it is resumed: its rate does not count them.
+    pub fn start_at(&self, done: u64) {
+        self.start.store(done, Ordering::Relaxed);
+        self.set(done);
     }
 
     /// Sets the expected units; 0 means not known.
@@ -36,6 +43,11 @@ impl Meter {
     /// The finished units.
     pub fn done(&self) -> u64 {
         self.done.load(Ordering::Relaxed)
+    }
+
+    /// The units finished before this work began.
+    pub fn start(&self) -> u64 {
+        self.start.load(Ordering::Relaxed)
     }
 
     /// The expected units, 0 when not known.

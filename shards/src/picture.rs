@@ -1,6 +1,6 @@
 //! Decoding and encoding pictures that strangers sent: every size is capped before memory is taken.
 
-use crate::jpeg;
+use crate::jpeg::{self, Jpeg};
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbImage};
 use std::io::Cursor;
@@ -96,6 +96,12 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture, PictureError> {
         Some(ImageFormat::Gif) => Format::Gif,
         _ => return Err(PictureError::Unknown),
     };
+    if format == Format::Jpeg
+        && let Some(jpeg) = Jpeg::parse(bytes, limits)
+        && let Some(pixels) = jpeg.decode(1)
+    {
+        return Ok(upright(DynamicImage::ImageRgb8(pixels), format, jpeg.orientation()));
+    }
     let mut caps = image::Limits::default();
     // The decoder's own buffers: 16-bit RGBA is the widest of them.
     caps.max_alloc = Some(limits.max_pixels * 8 + (64 << 20));
@@ -112,9 +118,13 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture, PictureError> {
         return Err(PictureError::Damaged("the JPEG is cut off".to_string()));
     }
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    let mut picture = DynamicImage::from_decoder(decoder).map_err(damaged)?;
+    Ok(upright(DynamicImage::from_decoder(decoder).map_err(damaged)?, format, orientation))
+}
+
+/// What was decoded, as it is to be looked at.
+fn upright(mut picture: DynamicImage, format: Format, orientation: Orientation) -> Picture {
     picture.apply_orientation(orientation);
-    Ok(Picture { pixels: flatten(picture), format, turned: orientation != Orientation::NoTransforms })
+    Picture { pixels: flatten(picture), format, turned: orientation != Orientation::NoTransforms }
 }
 
 /// Whether a JPEG breaks off within its pixels, which the decoder would silently fill with grey.

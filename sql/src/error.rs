@@ -109,6 +109,12 @@ pub enum Error {
         /// A word that was likely meant, in brackets, or nothing.
         near: String,
     },
+    /// A line of the shell that begins with a backslash and is none of its commands.
+    #[error("there is no command {name}: \\d, \\i and \\q are, and \\? says what they do")]
+    NoCommand {
+        /// The line's first word.
+        name: String,
+    },
     /// The statement has a `:name` that no value was given for.
     #[error("no value is given for :{name}: add --param {name}=VALUE{near}")]
     NoParameter {

@@ -155,7 +155,7 @@ impl Lake {
         // The engine still panics on a few statements that it cannot do; a typing error must not end the shell.
         let answer = std::panic::catch_unwind(AssertUnwindSafe(|| context.execute(&bound.text)?.collect()));
         match answer {
-            Ok(Ok(frame)) => Ok(frame),
+            Ok(Ok(frame)) => Ok(count_by_its_name(frame, statement)),
             Ok(Err(error)) => Err(self.explain(&error, &named, statement, &bound)),
             Err(panic) => Err(plain(Error::Statement { why: format!("the engine broke off: {}", panic_text(panic.as_ref())) })),
         }
@@ -225,6 +225,15 @@ fn syntax(message: &str, statement: &str, bound: &Bound) -> Mistake {
         why = format!("{why}; {hint}");
     }
     Box::new((Error::Syntax { why }, Some(at)))
+}
+
+/// The engine calls `count(*)` `len`, which nobody wrote.
+fn count_by_its_name(mut frame: DataFrame, statement: &str) -> DataFrame {
+    if !words(statement).any(|word| word == "len") && frame.column("count(*)").is_err() {
+        // Refused only when there is no such column, which is most often so.
+        let _ = frame.rename("len", "count(*)".into());
+    }
+    frame
 }
 
 fn is_describe(word: &str) -> bool {
@@ -299,6 +308,13 @@ mod tests {
         let statement = "select q.text, c.seen, count(*) as n from (select unnest(query_ids) as id from candidates) x \
                          join queries q on q.id = x.id join counters c on c.query_id = q.id group by q.text, c.seen order by q.text";
         assert_eq!(csv(&corpus.lake(), statement), "text,seen,n\n\"a blue, square\",1,1\nred circle,4,4\n");
+    }
+
+    #[test]
+    fn a_count_without_a_name_is_called_as_it_was_written() {
+        let corpus = corpus();
+        assert_eq!(csv(&corpus.lake(), "select count(*) from pairs"), "count(*)\n3\n");
+        assert_eq!(csv(&corpus.lake(), "select count(*) as len from pairs"), "len\n3\n");
     }
 
     #[test]

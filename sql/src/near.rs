@@ -25,11 +25,11 @@ pub(crate) const MAX_CHARS: usize = 100;
 /// Most names proposed.
 const MAX_NAMES: usize = 3;
 
-/// Those of `names` that `name` may have meant, the likeliest first: at most a third of its characters differ, or one
+/// Those of `names` that `name` may have meant, the likeliest first: at most a third of its characters (rounded) differ, or one
 /// holds the other.
 pub(crate) fn near<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     let wanted: String = name.to_lowercase().chars().take(MAX_CHARS).collect();
-    let allowed = (wanted.chars().count() / 3).max(1);
+    let allowed = ((wanted.chars().count() + 1) / 3).max(1);
     let score = |other: &str| {
         let lower: String = other.to_lowercase().chars().take(MAX_CHARS).collect();
         let holds = wanted.len() > 2 && lower.len() > 2 && (lower.contains(&wanted) || wanted.contains(&lower));
@@ -60,6 +60,7 @@ mod tests {
         assert_eq!(near("candidats", names), ["candidates"]);
         assert_eq!(near("Pairs", names), ["pairs"]);
         assert_eq!(near("host", names), ["hosts"]);
+        assert_eq!(near("pears", names), ["pairs"]);
         assert!(near("zebra", names).is_empty());
         assert!(near(&"x".repeat(1 << 20), names).is_empty());
     }

@@ -12,7 +12,7 @@ use rustyline::{CompletionType, Config, Editor};
 use std::io::{BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
-const HELP: &str = "\\d         tables\n\\d NAME    columns of a table\n\\i         questions worth asking\n\\i NAME    the answer to one; NAME=VALUE behind it for those that ask for a value\n\\q         leave\n\
+const HELP: &str = "\\d         tables\n\\d NAME    columns of a table\n\\i         questions worth asking\n\\i NAME    the answer to one; NAME=VALUE behind it for those that ask for a value\n\\q         leave; so do quit and exit\n\\?         this help\n\
                     A statement ends with a semicolon and may take several lines.\n";
 /// Lines of history kept.
 const HISTORY: usize = 1000;
@@ -181,6 +181,12 @@ impl<'a> Session<'a> {
             if line.trim_start().starts_with('\\') {
                 return self.command(line.trim(), out);
             }
+            // What people type who do not know the commands yet; none of them begins a statement.
+            match line.trim().trim_end_matches(';').to_lowercase().as_str() {
+                "quit" | "exit" => return Ok(Next::Leave),
+                "help" | "?" => return self.command("\\?", out),
+                _ => {}
+            }
         }
         self.pending += line;
         self.pending.push('\n');
@@ -220,7 +226,8 @@ impl<'a> Session<'a> {
                 let lake = self.lake.with_parameters(Parameters::parse(words)?);
                 lake.run_text(inspection.text, name, self.format, out)?;
             }
-            _ => write!(out, "{HELP}").map_err(Error::Print)?,
+            ("\\?" | "\\h" | "\\help", _) => write!(out, "{HELP}").map_err(Error::Print)?,
+            (other, _) => return Err(Error::NoCommand { name: other.to_string() }),
         }
         Ok(Next::Read)
     }
@@ -313,8 +320,18 @@ mod tests {
     }
 
     #[test]
-    fn a_command_that_is_none_gives_help() {
-        assert!(read("\\x\n").1.contains("\\d NAME"));
+    fn a_command_that_is_none_is_said_so_and_help_is_at_hand() {
+        for ask in ["\\?\n", "help\n"] {
+            assert!(read(ask).1.contains("\\d NAME"));
+        }
+        let (result, out) = read("select 1 as a;\n\\x\nselect 2 as b;\n");
+        assert_eq!(out, "a\r\n1\r\n");
+        assert!(chain(&result.expect_err("refused")).contains("no command \\x"));
+        for leave in ["quit", "EXIT;", "\\q"] {
+            let (result, out) = read(&format!("select 1 as a;\n{leave}\nselect 2 as b;\n"));
+            result.expect("left");
+            assert_eq!(out, "a\r\n1\r\n", "{leave}");
+        }
         assert!(chain(&read("\\d piars\n").0.expect_err("refused")).contains("did you mean pairs"));
     }
 }

@@ -2,7 +2,7 @@
 
 use super::results::Results;
 use crate::failure::Failure;
-use crate::report::{ReportData, Subject, gather as report};
+use crate::report::{ReportData, Subject, count, gather as report};
 use std::path::Path;
 use web::Web;
 
@@ -32,18 +32,34 @@ pub fn gather(results: &Results, web: &Web, out: &Path, commands: Vec<String>) -
     data.headline = vec![
         ("top-1, combinations shown".to_string(), percent(results.seen.0, results.seen.1)),
         ("top-1, never shown".to_string(), percent(results.unseen.0, results.unseen.1)),
-        ("pairs kept".to_string(), results.pairs_kept().to_string()),
-        ("decided otherwise than planted".to_string(), (verdict.planted_wrong + verdict.planted_missed).to_string()),
-        ("duplicates found".to_string(), format!("{} of {}", verdict.duplicates_found, verdict.duplicates_planted)),
+        ("pairs kept".to_string(), count(results.pairs_kept() as u64)),
+        ("decided otherwise than planted".to_string(), count((verdict.planted_wrong + verdict.planted_missed) as u64)),
+        (
+            "duplicates found".to_string(),
+            format!("{} of {}", count(verdict.duplicates_found as u64), count(verdict.duplicates_planted as u64)),
+        ),
         ("false duplicates".to_string(), verdict.duplicates_false.to_string()),
-        ("decided otherwise than the cap's formula".to_string(), format!("{} of {}", verdict.cap_wrong, verdict.cap_checked)),
+        (
+            "decided otherwise than the cap's formula".to_string(),
+            format!("{} of {}", count(verdict.cap_wrong as u64), count(verdict.cap_checked as u64)),
+        ),
         ("words wrong in the query list".to_string(), verdict.queries_wrong.to_string()),
         ("lapses of the crawl's manners".to_string(), results.conduct.findings().to_string()),
         ("minutes".to_string(), format!("{:.1}", all_seconds / 60.0)),
     ];
     data.stages = results.seconds.iter().filter(|(name, _)| name != "all").cloned().collect();
-    data.commands = commands;
+    data.commands =
+        ("the first line does all; the others are the stages it ran, on the small web that it served meanwhile".to_string(), commands);
+    data.facts.push(("processor".to_string(), processor()));
     data.facts.push(("libtorch".to_string(), "2.11.0".to_string()));
     data.facts.push(("peak memory".to_string(), format!("{:.2} GiB", results.peak_rss as f64 / f64::from(1 << 30))));
     Ok(data)
+}
+
+/// The processor's name, where the system tells it, and the number of its threads.
+fn processor() -> String {
+    let said = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let name = said.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':').map(|(_, name)| name.trim().to_string()));
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    format!("{}, {threads} threads", name.unwrap_or_else(|| std::env::consts::ARCH.to_string()))
 }

@@ -18,7 +18,7 @@ pub(super) fn escape(text: &str) -> String {
 }
 
 /// A count with a thin blank every three digits.
-pub(super) fn count(n: u64) -> String {
+pub fn count(n: u64) -> String {
     let digits = n.to_string();
     let mut out = String::new();
     for (at, digit) in digits.chars().enumerate() {

@@ -10,6 +10,7 @@ mod pictures;
 mod plot;
 mod run;
 
+pub use html::count;
 pub use page::render;
 pub use run::Classes;
 
@@ -57,8 +58,8 @@ pub struct ReportData {
     pub surest_mistakes: Vec<Prediction>,
     /// Pictures that were found to be copies.
     pub duplicates: Vec<DuplicatePair>,
-    /// The command lines that make this run again.
-    pub commands: Vec<String>,
+    /// Command lines, and what they make.
+    pub commands: (String, Vec<String>),
     /// Device, versions, seed: name and value.
     pub facts: Vec<(String, String)>,
     /// What is not shown, and how it can be.
@@ -213,7 +214,7 @@ pub fn run(flags: &cli::Report) -> Result<(), Failure> {
     let mut data = gather(&subject)?;
     drop(progress);
     data.title = flags.title.clone().unwrap_or_else(|| title(subject.corpus.map(|(path, _)| path), subject.run));
-    data.commands = vec![std::env::args().map(quoted).collect::<Vec<_>>().join(" ")];
+    data.commands = ("what writes this page anew".to_string(), vec![std::env::args().map(quoted).collect::<Vec<_>>().join(" ")]);
     shards::write_atomic(&out, render(&data).as_bytes())?;
     println!("{}", out.display());
     Ok(())

@@ -262,8 +262,9 @@ fn facts(data: &ReportData) -> String {
 }
 
 fn commands(data: &ReportData) -> String {
-    let lines = data.commands.iter().map(|line| escape(line)).collect::<Vec<_>>().join("\n");
-    section("The same again", "the command lines of this run", &if lines.is_empty() { lines } else { format!("<pre>{lines}</pre>\n") })
+    let (note, lines) = &data.commands;
+    let lines = lines.iter().map(|line| escape(line)).collect::<Vec<_>>().join("\n");
+    section("The same again", note, &if lines.is_empty() { lines } else { format!("<pre>{lines}</pre>\n") })
 }
 
 #[cfg(test)]
@@ -295,7 +296,7 @@ mod tests {
             predictions: vec![prediction()],
             surest_mistakes: vec![prediction()],
             duplicates: vec![DuplicatePair { kept: shown(b"\x89PNG"), copy: shown(b"junk"), reason: evil() }],
-            commands: vec![evil()],
+            commands: (evil(), vec![evil()]),
             facts: vec![(evil(), evil())],
             missing: vec![evil()],
         }

@@ -112,7 +112,8 @@ fn curves(metrics: &[Metrics]) -> Vec<Curve> {
 /// The run's settings, and how long it took.
 fn describe(data: &mut ReportData, run: &Path, metrics: &[Metrics]) -> Result<(), Failure> {
     if let Some(meta) = Meta::read(run, "run")? {
-        for (name, value) in &meta.properties {
+        // What was not set is no fact.
+        for (name, value) in meta.properties.iter().filter(|(_, value)| !value.is_null()) {
             // A model is an object; its name says enough here.
             let text = value.get("name").unwrap_or(value).to_string();
             data.facts.push((format!("run {}", name.replace('_', " ")), text.trim_matches('"').to_string()));

@@ -1,10 +1,9 @@
 //! Decoding for training: at the size that a view needs, which for large JPEGs is far less work than whole.
 
 use crate::augment::Look;
-use crate::jpeg::{self, Jpeg};
 use crate::samples::chain;
 use image::RgbImage;
-use shards::Limits;
+use shards::{Jpeg, Limits, jpeg_size};
 
 /// The picture at its full size.
 ///
@@ -19,7 +18,7 @@ pub(crate) fn whole(bytes: &[u8]) -> Result<RgbImage, String> {
 /// # Errors
 /// In words.
 pub(crate) fn enough(bytes: &[u8], side: u32, draw: impl Fn((u32, u32)) -> Look) -> Result<(RgbImage, Look), String> {
-    if let Some(look) = jpeg::size(bytes).map(&draw)
+    if let Some(look) = jpeg_size(bytes).map(&draw)
         && let by @ 2.. = look.reduction(side)
         && let Some(pixels) = Jpeg::parse(bytes, &Limits::default()).and_then(|jpeg| jpeg.decode(by))
     {

@@ -37,7 +37,6 @@ mod foreign;
 mod golden;
 mod infer;
 mod init;
-mod jpeg;
 mod layers;
 mod loader;
 mod loss;

@@ -98,7 +98,7 @@ fn train_with(options: &TrainOptions, tokenize: Tokenize, meter: &Meter) -> Resu
     };
     let mut loader = Loader::start(samples, tokenize, loader_options, state.position)?;
     meter.set_total(schedule.steps);
-    meter.set(state.step);
+    meter.start_at(state.step);
 
     let (started, before) = (Instant::now(), state.seconds);
     let (mut saved_at, mut saved_step) = (started, state.step);

@@ -2,18 +2,13 @@
 //!
 //! The transform works on eight columns at a time in plain arrays, which the compiler turns into vector instructions.
 
+use super::{ZIGZAG, left_out};
 use crate::simd;
 
 /// Sides of a block.
 const SIDE: usize = 8;
 /// Pixels a side of an MCU: four blocks of luma and one of each chroma.
 const MCU: usize = 16;
-
-/// Position in the zigzag order of each coefficient in natural order.
-const ZIGZAG: [u8; 64] = [
-    0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5, 12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13, 6, 7, 14, 21, 28, 35, 42, 49, 56,
-    57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51, 58, 59, 52, 45, 38, 31, 39, 46, 53, 60, 61, 54, 47, 55, 62, 63,
-];
 
 /// Quantisation at quality 50 in natural order (T.81, tables K.1 and K.2).
 const LUMA: [u16; 64] = [
@@ -114,8 +109,6 @@ struct Kind {
 
 impl Kind {
     fn new(table: &[u8; 64], dc: CodeList, ac: CodeList) -> Self {
-        // The factors that the transform of Arai, Agui and Nakajima leaves out: 1 for k = 0, else sqrt(2) cos(k pi / 16).
-        let left_out = |k: usize| if k == 0 { 1.0 } else { std::f64::consts::SQRT_2 * (k as f64 * std::f64::consts::PI / 16.0).cos() };
         let mut factors = [[0.0; 8]; 8];
         for (u, row) in factors.iter_mut().enumerate() {
             for (v, factor) in row.iter_mut().enumerate() {
