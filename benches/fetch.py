@@ -1,11 +1,11 @@
 """Pictures per second of processor time against img2dataset, on one list of photographs from nginx on loopback, in one run.
 
-    fetch.py DIPTYCH PHOTOS.tar [--repeat N] [--rounds N]
+    fetch.py DIPTYCH PHOTOS.tar [--repeat N] [--rounds N] [--processes N]
 
 Run it with the Python of a virtual environment that has img2dataset, numpy and OpenCV. Both sides make pictures of keep_ratio 256,
 JPEG quality 95, in WebDataset tars with a Parquet table, from the same list (each photograph N times under names of its own, so that
-both fetch each URL). img2dataset runs with one process and 32 threads, as its README advises per core; its processor time is that of
-all its processes. Rounds alternate. Compared are the successes, and the pixels of the pictures of the first round: the median PSNR of
+both fetch each URL). img2dataset runs with a process for each core, as diptych uses all of them, and 32 threads in each, as its README
+advises (--processes for another number); its processor time is that of all its processes. Rounds alternate. Compared are the successes, and the pixels of the pictures of the first round: the median PSNR of
 ours against theirs.
 """
 
@@ -94,12 +94,13 @@ def main():
     parser.add_argument("photos")
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--processes", type=int, default=os.cpu_count())
     parser.add_argument("--port", type=int, default=18934)
     parser.add_argument("--ours-only", action="store_true")
     flags = parser.parse_args()
     folder = pathlib.Path(tempfile.mkdtemp())
     server, names = serve(flags.photos, folder, flags.port)
-    result = {"photographs": len(names), "urls": len(names) * flags.repeat, "ours": [], "img2dataset": []}
+    result = {"photographs": len(names), "urls": len(names) * flags.repeat, "img2dataset_processes": flags.processes, "ours": [], "img2dataset": []}
     try:
         urls = [f"http://127.0.0.1:{flags.port}/r{round}/{name}" for round in range(flags.repeat) for name in names]
         rows = "".join(f"{url},photograph {n}\n" for n, url in enumerate(urls))
@@ -116,7 +117,7 @@ def main():
             theirs = [str(pathlib.Path(sys.executable).parent / "img2dataset"), "--url_list", str(folder / "list.csv"), "--input_format",
                       "csv", "--url_col", "url", "--caption_col", "caption", "--output_folder", str(folder / "theirs"), "--output_format",
                       "webdataset", "--image_size", "256", "--resize_mode", "keep_ratio", "--encode_quality", "95", "--processes_count",
-                      "1", "--thread_count", "32", "--enable_wandb", "False"]
+                      str(flags.processes), "--thread_count", "32", "--enable_wandb", "False"]
             result["img2dataset"].append(timed(theirs, folder))
         mine = pictures(f"{folder}/ours/pool/*.tar")
         result["ours_successes"] = len(mine)

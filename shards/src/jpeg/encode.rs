@@ -1,7 +1,7 @@
 //! Writing JPEG: baseline, 4:2:0, the Huffman tables of ITU-T T.81, annex K. As fast as libjpeg-turbo on processors with AVX2.
-//!
-//! The transform works on eight columns at a time in plain arrays, which the compiler turns into vector instructions.
 
+use super::forward::{self, Coefficients};
+use super::transform::PLACES as ORDER;
 use super::{ZIGZAG, left_out};
 use crate::simd;
 
@@ -102,19 +102,17 @@ fn codes((lengths, symbols): CodeList) -> Codes {
 /// One kind of component: how its coefficients are divided and coded.
 struct Kind {
     /// What a coefficient is multiplied with, transposed as the transform leaves them.
-    factors: [[f32; 8]; 8],
+    factors: [f32; 64],
     dc: Codes,
     ac: Codes,
 }
 
 impl Kind {
     fn new(table: &[u8; 64], dc: CodeList, ac: CodeList) -> Self {
-        let mut factors = [[0.0; 8]; 8];
-        for (u, row) in factors.iter_mut().enumerate() {
-            for (v, factor) in row.iter_mut().enumerate() {
-                *factor = (1.0 / (f64::from(table[v * SIDE + u]) * left_out(u) * left_out(v) * 8.0)) as f32;
-            }
-        }
+        let factors = std::array::from_fn(|i| {
+            let (u, v) = (i / SIDE, i % SIDE);
+            (1.0 / (f64::from(table[v * SIDE + u]) * left_out(u) * left_out(v) * 8.0)) as f32
+        });
         Kind { factors, dc: codes(dc), ac: codes(ac) }
     }
 }
@@ -127,16 +125,16 @@ fn scan(rgb: &[u8], width: usize, height: usize, tables: &[[u8; 64]; 2], out: &m
     let wide = width.next_multiple_of(MCU);
     let mut planes = Planes::new(wide);
     let mut bits = Bits { out, held: 0, free: 64 };
-    let mut before = [0i32; 3];
+    let (mut before, transform) = ([0i32; 3], forward::choose());
     for top in (0..height).step_by(MCU) {
         planes.fill(rgb, width, height, top);
         for left in (0..wide).step_by(MCU) {
             for (dy, dx) in [(0, 0), (0, 8), (8, 0), (8, 8)] {
-                let block = transform(&planes.luma, wide, dy * wide + left + dx, &luma.factors);
+                let block = transform(&planes.luma[dy * wide + left + dx..], wide, &luma.factors);
                 bits.block(&block, &mut before[0], &luma);
             }
             for (plane, before) in planes.chroma.iter().zip(&mut before[1..]) {
-                let block = transform(plane, wide / 2, left / 2, &chroma.factors);
+                let block = transform(&plane[left / 2..], wide / 2, &chroma.factors);
                 bits.block(&block, before, &chroma);
             }
         }
@@ -207,72 +205,6 @@ fn halve(above: &[f32], below: &[f32], out: &mut [f32]) {
     }
 }
 
-type Row = [f32; 8];
-
-/// The cosine transform of a block, quantised: rows are horizontal frequencies, so the result lies transposed.
-#[inline(always)]
-fn transform(plane: &[f32], stride: usize, at: usize, factors: &[Row; 8]) -> [i16; 64] {
-    let mut block = [[0.0; 8]; 8];
-    for (y, row) in block.iter_mut().enumerate() {
-        row.copy_from_slice(&plane[at + y * stride..][..8]);
-    }
-    let block = transform_columns(transpose(transform_columns(block)));
-    let mut out = [0; 64];
-    for u in 0..8 {
-        for v in 0..8 {
-            // Rounds to the nearest: above 2^23 a float has no fraction left.
-            const MAGIC: f32 = 12_582_912.0;
-            let value = block[u][v] * factors[u][v] + MAGIC;
-            out[u * 8 + v] = (value.to_bits() as i32).wrapping_sub(MAGIC.to_bits() as i32) as i16;
-        }
-    }
-    out
-}
-
-#[inline(always)]
-fn transpose(block: [Row; 8]) -> [Row; 8] {
-    let mut out = [[0.0; 8]; 8];
-    for (y, row) in block.iter().enumerate() {
-        for (x, value) in row.iter().enumerate() {
-            out[x][y] = *value;
-        }
-    }
-    out
-}
-
-#[inline(always)]
-fn add(a: Row, b: Row) -> Row {
-    std::array::from_fn(|i| a[i] + b[i])
-}
-
-#[inline(always)]
-fn sub(a: Row, b: Row) -> Row {
-    std::array::from_fn(|i| a[i] - b[i])
-}
-
-#[inline(always)]
-fn times(a: Row, by: f32) -> Row {
-    a.map(|value| value * by)
-}
-
-/// Transforms all eight columns (Arai, Agui, Nakajima 1988: five products, the other factors are left to quantisation).
-#[inline(always)]
-fn transform_columns(x: [Row; 8]) -> [Row; 8] {
-    const C4: f32 = 0.707_106_77; // cos(4 pi / 16)
-    const C6: f32 = 0.382_683_43;
-    const C2_LESS_C6: f32 = 0.541_196_1;
-    const C2_AND_C6: f32 = 1.306_563;
-    let [s0, s1, s2, s3] = [add(x[0], x[7]), add(x[1], x[6]), add(x[2], x[5]), add(x[3], x[4])];
-    let [d0, d1, d2, d3] = [sub(x[0], x[7]), sub(x[1], x[6]), sub(x[2], x[5]), sub(x[3], x[4])];
-    let (e0, e3, e1, e2) = (add(s0, s3), sub(s0, s3), add(s1, s2), sub(s1, s2));
-    let z1 = times(add(e2, e3), C4);
-    let (o0, o1, o2) = (add(d3, d2), add(d2, d1), add(d1, d0));
-    let z5 = times(sub(o0, o2), C6);
-    let (z2, z4, z3) = (add(times(o0, C2_LESS_C6), z5), add(times(o2, C2_AND_C6), z5), times(o1, C4));
-    let (z11, z13) = (add(d0, z3), sub(d0, z3));
-    [add(e0, e1), add(z11, z4), add(e3, z1), sub(z13, z2), sub(e0, e1), add(z13, z2), sub(e3, z1), sub(z11, z4)]
-}
-
 /// Writes bits, with a zero byte after each 0xff as the format asks.
 struct Bits<'a> {
     out: &'a mut Vec<u8>,
@@ -280,16 +212,6 @@ struct Bits<'a> {
     held: u64,
     free: u32,
 }
-
-/// Zigzag places of a transposed block.
-const ORDER: [u8; 64] = {
-    let (mut order, mut i) = ([0; 64], 0);
-    while i < 64 {
-        order[i] = ZIGZAG[i] % 8 * 8 + ZIGZAG[i] / 8;
-        i += 1;
-    }
-    order
-};
 
 /// For each row of a transposed block and each set of its values, their places in zigzag order as bits.
 static PLACES: [[u64; 256]; 8] = {
@@ -345,17 +267,12 @@ impl Bits<'_> {
 
     /// Codes a block.
     #[inline(always)]
-    fn block(&mut self, block: &[i16; 64], before: &mut i32, kind: &Kind) {
-        let dc = i32::from(block[0]);
+    fn block(&mut self, block: &Coefficients, before: &mut i32, kind: &Kind) {
+        let dc = i32::from(block.values[0]);
         self.value(dc - *before, 0, &kind.dc);
         *before = dc;
         // One bit for each value that is not zero, in zigzag order, but the first.
-        let mut present = 0u64;
-        for (eight, places) in block.as_chunks::<8>().0.iter().zip(&PLACES) {
-            let flags: [u8; 8] = std::array::from_fn(|i| u8::from(eight[i] != 0));
-            // The product brings flag i to bit 56 + i.
-            present |= places[(u64::from_le_bytes(flags).wrapping_mul(0x0102_0408_1020_4080) >> 56) as usize];
-        }
+        let mut present = block.present.iter().zip(&PLACES).fold(0, |bits, (&row, places)| bits | places[usize::from(row)]);
         present &= !1;
         let mut last = 0;
         while present != 0 {
@@ -367,7 +284,7 @@ impl Bits<'_> {
                 self.put(u64::from(code), length);
                 zeros -= 16;
             }
-            self.value(i32::from(block[usize::from(ORDER[at as usize & 63] & 63)]), zeros, &kind.ac);
+            self.value(i32::from(block.values[usize::from(ORDER[at as usize & 63] & 63)]), zeros, &kind.ac);
             last = at;
         }
         if last < 63 {

@@ -4,9 +4,12 @@
 //! one scan, grey or YCbCr; whole, or reduced to a half, a quarter or an eighth of its sides. Whatever is otherwise, or damaged,
 //! is left to the decoder that reads everything ([`crate::decode`]).
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
 mod bits;
 mod colour;
 mod encode;
+mod forward;
 mod frame;
 mod pixels;
 mod transform;

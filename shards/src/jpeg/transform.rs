@@ -2,15 +2,17 @@
 //!
 //! Blocks lie transposed, a row for each horizontal frequency, so that one turn in the middle brings rows of pixels.
 
+#[cfg(target_arch = "x86_64")]
+use super::avx2;
 use super::{ZIGZAG, left_out};
 
 /// Brings brightness from around zero to 0..255.
-const MIDDLE: f32 = 128.0;
+pub(super) const MIDDLE: f32 = 128.0;
 // Constants of the transform of Arai, Agui and Nakajima (1988), turned round; the other factors are in `factors`.
-const SQRT2: f32 = std::f32::consts::SQRT_2;
-const C2: f32 = 1.847_759; // 2 cos(2 pi / 16)
-const C2_LESS_C6: f32 = 1.082_392_2; // 2 (cos(2 pi / 16) - cos(6 pi / 16))
-const C2_AND_C6: f32 = 2.613_126; // 2 (cos(2 pi / 16) + cos(6 pi / 16))
+pub(super) const SQRT2: f32 = std::f32::consts::SQRT_2;
+pub(super) const C2: f32 = 1.847_759; // 2 cos(2 pi / 16)
+pub(super) const C2_LESS_C6: f32 = 1.082_392_2; // 2 (cos(2 pi / 16) - cos(6 pi / 16))
+pub(super) const C2_AND_C6: f32 = 2.613_126; // 2 (cos(2 pi / 16) + cos(6 pi / 16))
 
 /// Where in a transposed block the coefficients lie, in the order of storage.
 pub(super) const PLACES: [u8; 64] = {
@@ -53,7 +55,7 @@ pub(super) fn choose(across: usize, down: usize) -> Option<Transform> {
             if is_x86_feature_detected!("avx2") {
                 // Sound: the processor was just asked for the feature.
                 #[allow(unsafe_code)]
-                return Some(|block, factors, out, stride| unsafe { avx2::whole(block, factors, out, stride) });
+                return Some(|block, factors, out, stride| unsafe { avx2::inverse(block, factors, out, stride) });
             }
             whole
         }
@@ -111,61 +113,6 @@ fn whole(block: &[i16; 64], factors: &[f32; 64], out: &mut [u8], stride: usize) 
     let rows = std::array::from_fn(|u| std::array::from_fn(|v| f32::from(block[u * 8 + v]) * factors[u * 8 + v]));
     for (y, row) in columns(turned(columns(rows))).iter().enumerate() {
         out[y * stride..][..8].copy_from_slice(&row.map(|value| byte(value + MIDDLE)));
-    }
-}
-
-/// The same with vector instructions said one by one: left to itself, the compiler takes the turn apart into single numbers.
-#[cfg(target_arch = "x86_64")]
-mod avx2 {
-    use super::{C2, C2_AND_C6, C2_LESS_C6, MIDDLE, SQRT2};
-    use std::arch::x86_64::*;
-
-    #[target_feature(enable = "avx2")]
-    fn columns(x: [__m256; 8]) -> [__m256; 8] {
-        let (add, sub) = (|a, b| _mm256_add_ps(a, b), |a, b| _mm256_sub_ps(a, b));
-        let times = |a, by| _mm256_mul_ps(a, _mm256_set1_ps(by));
-        let (s0, s1) = (add(x[0], x[4]), sub(x[0], x[4]));
-        let s3 = add(x[2], x[6]);
-        let s2 = sub(times(sub(x[2], x[6]), SQRT2), s3);
-        let [e0, e3, e1, e2] = [add(s0, s3), sub(s0, s3), add(s1, s2), sub(s1, s2)];
-        let (z13, z10, z11, z12) = (add(x[5], x[3]), sub(x[5], x[3]), add(x[1], x[7]), sub(x[1], x[7]));
-        let o7 = add(z11, z13);
-        let z5 = times(add(z10, z12), C2);
-        let o6 = sub(sub(z5, times(z10, C2_AND_C6)), o7);
-        let o5 = sub(times(sub(z11, z13), SQRT2), o6);
-        let o4 = sub(sub(z5, times(z12, C2_LESS_C6)), o5);
-        [add(e0, o7), add(e1, o6), add(e2, o5), add(e3, o4), sub(e3, o4), sub(e2, o5), sub(e1, o6), sub(e0, o7)]
-    }
-
-    #[target_feature(enable = "avx2")]
-    fn turned(r: [__m256; 8]) -> [__m256; 8] {
-        let pairs = |i: usize| (_mm256_unpacklo_ps(r[i], r[i + 1]), _mm256_unpackhi_ps(r[i], r[i + 1]));
-        let ((a0, a1), (a2, a3), (a4, a5), (a6, a7)) = (pairs(0), pairs(2), pairs(4), pairs(6));
-        let fours = |a, b| (_mm256_shuffle_ps::<0x44>(a, b), _mm256_shuffle_ps::<0xee>(a, b));
-        let ((b0, b1), (b2, b3), (b4, b5), (b6, b7)) = (fours(a0, a2), fours(a1, a3), fours(a4, a6), fours(a5, a7));
-        let low = |a, b| _mm256_permute2f128_ps::<0x20>(a, b);
-        let high = |a, b| _mm256_permute2f128_ps::<0x31>(a, b);
-        [low(b0, b4), low(b1, b5), low(b2, b6), low(b3, b7), high(b0, b4), high(b1, b5), high(b2, b6), high(b3, b7)]
-    }
-
-    #[target_feature(enable = "avx2")]
-    pub(super) fn whole(block: &[i16; 64], factors: &[f32; 64], out: &mut [u8], stride: usize) {
-        let rows: [__m256; 8] = std::array::from_fn(|u| {
-            let (b, f) = (&block[8 * u..][..8], &factors[8 * u..][..8]);
-            let values = _mm256_cvtepi32_ps(_mm256_cvtepi16_epi32(_mm_setr_epi16(b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7])));
-            _mm256_mul_ps(values, _mm256_setr_ps(f[0], f[1], f[2], f[3], f[4], f[5], f[6], f[7]))
-        });
-        let pixels = columns(turned(columns(rows)));
-        for (y, two) in pixels.as_chunks::<2>().0.iter().enumerate() {
-            // Rounded to the nearest, cut off at both ends.
-            let words = two.map(|row| _mm256_cvtps_epi32(_mm256_min_ps(_mm256_add_ps(row, _mm256_set1_ps(MIDDLE)), _mm256_set1_ps(255.0))));
-            let words = _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_packs_epi32(words[0], words[1]));
-            let bytes = _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256::<1>(words));
-            let rows = [_mm_cvtsi128_si64(bytes), _mm_extract_epi64::<1>(bytes)];
-            for (i, row) in rows.into_iter().enumerate() {
-                out[(2 * y + i) * stride..][..8].copy_from_slice(&row.to_le_bytes());
-            }
-        }
     }
 }
 
