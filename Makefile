@@ -1,7 +1,7 @@
 # diptych for people: each target takes the program's flags as variables, such as `make train MODEL=ViT-B-32 EPOCHS=32`.
 # Everything is .PHONY: some targets are folders too, and the program itself knows what is done.
 .PHONY: help setup build demo wordlist crawl curate shards train eval report sql status verify test lint fuzz \
-  interop interop-words interop-shards interop-models interop-transform models-python golden bench bench-wat bench-loader bench-models real-run
+  interop interop-words interop-shards interop-store interop-models interop-transform models-python golden bench bench-wat bench-loader bench-models real-run
 
 CACHE := $(or $(DIPTYCH_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/diptych)
 export LIBTORCH ?= $(CACHE)/libtorch-2.11.0/link
@@ -89,7 +89,7 @@ EXAMPLES := $(CARGO_TARGET_DIR)/release/examples
 PYTHON3 ?= $(CACHE)/interop-models/bin/python
 WORK = work=$$(mktemp -d) && trap "rm -rf $$work" EXIT
 
-interop: interop-words interop-shards interop-models interop-transform ## All comparisons with Python peers (DATA=folder with enwiki-excerpt.xml.bz2, pages.tar.xz, photos.tar)
+interop: interop-words interop-shards interop-store interop-models interop-transform ## All comparisons with Python peers (DATA=folder with enwiki-excerpt.xml.bz2, pages.tar.xz, photos.tar)
 
 interop-words: build ## The query list beside wikiextractor, images of pages beside lexbor (DATA=folder)
 	@$(call DATA_ASKED,enwiki-excerpt.xml.bz2 and pages.tar.xz)
@@ -101,6 +101,11 @@ interop-words: build ## The query list beside wikiextractor, images of pages bes
 interop-shards: build ## Shards read with tar, webdataset 0.2 and 1.0, open_clip's trainer, Megatron-Energon; import from img2dataset (PYTHON=python3, one with torch saves its download)
 	@$(WORK) && python=$$(tests/interop/peers.sh '$(CACHE)/interop-shards' '$(or $(PYTHON),python3)') && \
 	  "$$python" tests/interop/shards.py '$(DIPTYCH)' "$$work" '$(CACHE)/interop-shards'
+
+interop-store: build ## Shards in an object store that speaks S3: moto's server on loopback (PORT=5007)
+	@[ -x '$(CACHE)/interop-store/bin/python' ] || python3 -m venv '$(CACHE)/interop-store'
+	@'$(CACHE)/interop-store/bin/python' -c 'import boto3, moto.server, PIL' 2>/dev/null || '$(CACHE)/interop-store/bin/pip' install -q 'moto[server]==5.*' boto3 pillow
+	@$(WORK) && '$(CACHE)/interop-store/bin/python' tests/interop/store.py '$(DIPTYCH)' "$$work" '$(or $(PORT),5007)'
 
 interop-models: models-python ## Models, weights and tokenizer beside open_clip and transformers (PARTS='counts tokens weights trained ViT-B-32 ...'; 16 GB of memory for all)
 	@$(WORK) && '$(PYTHON3)' tests/interop/models.py '$(CURDIR)' '$(DIPTYCH)' '$(EXAMPLES)/forward' "$$work" $(PARTS)
