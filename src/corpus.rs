@@ -99,12 +99,19 @@ pub fn open(flags: &cli::Crawl) -> Result<(Properties, Option<PathBuf>), Failure
 }
 
 /// Checks that a file is a query list, and gives its hash.
-fn check_list(file: &Path) -> Result<String, Failure> {
+///
+/// # Errors
+/// When it cannot be read or is something else.
+pub fn check_list(file: &Path) -> Result<String, Failure> {
     shards::TableReader::<curation::Query>::open(file)?;
     Ok(hash_file(file)?)
 }
 
-fn copy_list(from: &Path, to: &Path) -> Result<(), Failure> {
+/// Puts a query list into a corpus.
+///
+/// # Errors
+/// When it cannot be read or written.
+pub fn copy_list(from: &Path, to: &Path) -> Result<(), Failure> {
     let bytes = std::fs::read(from).map_err(shards::Error::io("read", from))?;
     Ok(shards::write_atomic(to, &bytes)?)
 }

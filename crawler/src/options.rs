@@ -229,6 +229,12 @@ impl CrawlOptions {
         if self.max_aspect_ratio.is_some_and(|ratio| ratio.is_nan() || ratio < 1.0) {
             return usage("--max-aspect-ratio must be at least 1".to_string());
         }
+        if self.timeout.is_zero() {
+            return usage("--timeout 0 leaves no time for an answer".to_string());
+        }
+        if self.limit == Some(0) {
+            return usage("--limit 0 leaves nothing to do".to_string());
+        }
         if !self.host_rate.is_finite() || self.host_rate < 0.0 {
             return usage(format!("--host-rate {} is not a number of requests a second", self.host_rate));
         }
