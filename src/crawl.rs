@@ -39,7 +39,7 @@ impl crawler::Matcher for Queries {
 
     fn wanted(&self) -> u64 {
         // Without a cap a search goes on while there are answers.
-        if self.cap.per_query == 0 { u64::MAX } else { self.cap.per_query }
+        corpus::room(self.cap.per_query)
     }
 }
 
@@ -135,7 +135,7 @@ pub fn run(flags: &cli::Crawl) -> Result<(), Failure> {
     if raises {
         options.retry.push(outcome::FULL.to_string());
     }
-    options.check().map_err(failure)?;
+    options.check().and_then(|()| options.check_contact()).map_err(failure)?;
     let (properties, list) = corpus::open(flags)?;
     // A corpus that was imported has no size: its pictures are kept as they come, and a crawl's besides.
     if properties.image_size > 0 {
@@ -148,7 +148,7 @@ pub fn run(flags: &cli::Crawl) -> Result<(), Failure> {
     let crawled = ledger.0.recall(CRAWLED_CAP)?.and_then(|text| text.parse::<u64>().ok());
     match crawled {
         None => ledger.0.remember(CRAWLED_CAP, &cap.to_string())?,
-        Some(before) if before < cap && !raises => options.retry.push(outcome::FULL.to_string()),
+        Some(before) if corpus::room(before) < corpus::room(cap) && !raises => options.retry.push(outcome::FULL.to_string()),
         Some(_) => {}
     }
 

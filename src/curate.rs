@@ -44,8 +44,9 @@ pub fn run(flags: &cli::Curate) -> Result<(), Failure> {
     }
     if summary.unreachable > 0 {
         eprintln!(
-            "{} queries cannot reach --per-query because the crawl fetched for a lower one; crawl into a new corpus to raise it",
-            summary.unreachable
+            "{} queries cannot reach --per-query because the crawl fetched for a lower one; diptych crawl --corpus {} --per-query N raises it",
+            summary.unreachable,
+            flags.corpus.display()
         );
     }
     if summary.comparisons_left_out > 0 {

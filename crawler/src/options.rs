@@ -1,5 +1,7 @@
 //! What a crawl is asked to do, already resolved: no file is opened and no default is looked up later.
 
+use crate::fetch::host_key;
+use crate::guard::is_private_host;
 use crate::{ArchiveKind, Rules, Service};
 use shards::ResizeMode;
 use std::net::SocketAddr;
@@ -251,6 +253,20 @@ impl CrawlOptions {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Refuses a public seed without a contact; lists are checked row by row when they are planned.
+    ///
+    /// # Errors
+    /// `Contact` with the host.
+    pub fn check_contact(&self) -> Result<(), crate::Error> {
+        let public = self.sources.iter().find_map(|source| match source {
+            Source::Web(url) | Source::Search { endpoint: url, .. } if self.contact.is_none() && !is_private_host(url) => {
+                Some(host_key(url))
+            }
+            _ => None,
+        });
+        public.map_or(Ok(()), |host| Err(crate::Error::Contact { host }))
     }
 }
 
