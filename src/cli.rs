@@ -136,8 +136,8 @@ pub struct Crawl {
     /// Decide anew, and fetch, the pairs that ended so, such as timeout,http_5xx; with this no --source is needed
     #[arg(long, value_name = "OUTCOMES", value_delimiter = ',')]
     pub retry: Vec<String>,
-    /// Pairs per query after curation; the crawl fetches 1.5 times as many, for what filters will drop. A larger number than the
-    /// corpus has takes up the pairs that were outside; no --source is needed then [default: 20000]
+    /// Pairs per query after curation, 0 = unlimited; the crawl fetches 1.5 times as many, for what filters will drop. A larger
+    /// number than the corpus has takes up the pairs that were outside; no --source is needed then [default: 20000]
     #[arg(long, value_name = "N")]
     pub per_query: Option<u64>,
     /// Side to which stored images are reduced, in pixels [default: 256]

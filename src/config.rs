@@ -18,6 +18,9 @@ pub fn with_config(args: Vec<OsString>, file: &Path) -> Result<Vec<OsString>, St
     let mut words: Vec<String> = Vec::new();
     let mut command = crate::cli::Cli::command();
     command.build();
+    if let Some(key) = tables.keys().find(|key| command.find_subcommand(key).is_none()) {
+        return Err(format!("{}: {key} is no command, so it can have no table", file.display()));
+    }
     let mut table = Some(&tables);
     let mut at = 1;
     // Follow the subcommand's words, such as `eval zero-shot`, through the tables of the same names.
@@ -29,14 +32,17 @@ pub fn with_config(args: Vec<OsString>, file: &Path) -> Result<Vec<OsString>, St
     }
     if let (Some(table), true) = (table, at > 1) {
         for (key, value) in table.iter().filter(|(_, value)| !value.is_table()) {
-            let known = command.get_arguments().any(|arg| arg.get_long() == Some(key));
-            if !known {
+            let Some(known) = command.get_arguments().find(|arg| arg.get_long() == Some(key)) else {
                 return Err(format!("{}: `{}` has no flag --{key}", file.display(), command.get_name()));
-            }
+            };
+            let is_bare = !known.get_action().takes_values();
             let flag = format!("--{key}");
             let typed = args[at..].iter().filter_map(|arg| arg.to_str()).any(|arg| arg == flag || arg.starts_with(&format!("{flag}=")));
             if !typed {
-                words.extend(flag_words(&flag, value).ok_or_else(|| format!("{}: {key} = {value} is not a flag's value", file.display()))?);
+                words.extend(
+                    flag_words(&flag, value, is_bare)
+                        .ok_or_else(|| format!("{}: {key} = {value} is not a flag's value", file.display()))?,
+                );
             }
         }
     }
@@ -45,17 +51,18 @@ pub fn with_config(args: Vec<OsString>, file: &Path) -> Result<Vec<OsString>, St
     Ok(all)
 }
 
-/// The words of one flag on a command line; lists repeat the flag, `true` is a bare flag.
-fn flag_words(flag: &str, value: &toml::Value) -> Option<Vec<String>> {
+/// The words of one flag on a command line; lists repeat the flag, `true` is a flag that is bare.
+fn flag_words(flag: &str, value: &toml::Value, is_bare: bool) -> Option<Vec<String>> {
     let with = |text: String| vec![format!("{flag}={text}")];
     Some(match value {
         toml::Value::String(text) => with(text.clone()),
         toml::Value::Integer(number) => with(number.to_string()),
         toml::Value::Float(number) => with(number.to_string()),
+        toml::Value::Boolean(value) if !is_bare => with(value.to_string()),
         toml::Value::Boolean(true) => vec![flag.to_string()],
         toml::Value::Boolean(false) => Vec::new(),
         toml::Value::Array(items) => {
-            let words: Option<Vec<_>> = items.iter().map(|item| flag_words(flag, item)).collect();
+            let words: Option<Vec<_>> = items.iter().map(|item| flag_words(flag, item, is_bare)).collect();
             words?.concat()
         }
         _ => return None,
@@ -81,11 +88,14 @@ mod tests {
         assert_eq!(all, ["diptych", "crawl", "--allow-private", "--source=web:a", "--source=web:b", "--per-query", "7"]);
         assert_eq!(merged(toml, &["eval", "zero-shot"]).expect("merged"), ["diptych", "eval", "zero-shot", "--split=test"]);
         assert_eq!(merged(toml, &["status"]).expect("merged"), ["diptych", "status"]);
+        let all = merged("[crawl]\nresize-only-if-bigger = false\nskip-reencode = false", &["crawl"]).expect("merged");
+        assert_eq!(all, ["diptych", "crawl", "--resize-only-if-bigger=false"]);
     }
 
     #[test]
     fn unknown_keys_are_named() {
         let error = merged("[crawl]\nper-qery = 1", &["crawl"]).expect_err("refused");
         assert!(error.ends_with("`crawl` has no flag --per-qery"), "{error}");
+        assert!(merged("[crwl]\nper-query = 1", &["crawl"]).expect_err("refused").contains("crwl is no command"));
     }
 }

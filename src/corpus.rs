@@ -9,6 +9,11 @@ use std::path::{Path, PathBuf};
 /// Pairs fetched per pair wanted: fetches fail and filters drop, and balancing needs a surplus (design, "The cap").
 pub const HEADROOM: f64 = 1.5;
 
+/// A cap as a number of pairs: 0 is none, so more than any other.
+pub fn room(cap: u64) -> u64 {
+    if cap == 0 { u64::MAX } else { cap }
+}
+
 /// What holds for a whole corpus.
 #[derive(Clone, Debug)]
 pub struct Properties {
@@ -61,7 +66,7 @@ pub fn open(flags: &cli::Crawl) -> Result<(Properties, Option<PathBuf>), Failure
     match Meta::read(&flags.corpus, "corpus")? {
         Some(mut meta) => {
             let kept = meta.properties.get("per_query").and_then(Value::as_u64);
-            let raised = flags.per_query.filter(|&wanted| kept.is_some_and(|kept| wanted > kept));
+            let raised = flags.per_query.filter(|&wanted| kept.is_some_and(|kept| room(wanted) > room(kept)));
             agree(&meta, flags, given.as_deref())?;
             if let Some(wanted) = raised {
                 meta = meta.with("per_query", wanted);
@@ -99,12 +104,19 @@ pub fn open(flags: &cli::Crawl) -> Result<(Properties, Option<PathBuf>), Failure
 }
 
 /// Checks that a file is a query list, and gives its hash.
-fn check_list(file: &Path) -> Result<String, Failure> {
+///
+/// # Errors
+/// When it cannot be read or is something else.
+pub fn check_list(file: &Path) -> Result<String, Failure> {
     shards::TableReader::<curation::Query>::open(file)?;
     Ok(hash_file(file)?)
 }
 
-fn copy_list(from: &Path, to: &Path) -> Result<(), Failure> {
+/// Puts a query list into a corpus.
+///
+/// # Errors
+/// When it cannot be read or written.
+pub fn copy_list(from: &Path, to: &Path) -> Result<(), Failure> {
     let bytes = std::fs::read(from).map_err(shards::Error::io("read", from))?;
     Ok(shards::write_atomic(to, &bytes)?)
 }
@@ -122,7 +134,7 @@ fn agree(meta: &Meta, flags: &cli::Crawl, queries: Option<&str>) -> Result<(), F
         if let (Some(value), Some(kept)) = (value, meta.properties.get(name))
             && value != *kept
             // A larger cap keeps everything that a smaller one took.
-            && !(name == "per_query" && value.as_u64() > kept.as_u64())
+            && !(name == "per_query" && value.as_u64().map(room) > kept.as_u64().map(room))
         {
             let flag = name.replace('_', "-");
             return Err(Failure::Usage(format!(
@@ -163,9 +175,13 @@ mod tests {
         assert_eq!(open(&flags(dir.path(), &[])).expect("opened").0.per_query, 40);
         assert_eq!(open(&flags(dir.path(), &["--per-query", "45"])).expect("raised").0.per_query, 45);
         assert_eq!(open(&flags(dir.path(), &[])).expect("opened").0.per_query, 45);
-        match open(&flags(dir.path(), &["--per-query", "30"])) {
-            Err(Failure::Usage(message)) => assert!(message.contains("--per-query 30") && message.contains("has 45"), "{message}"),
+        let lower = |cap: &str| match open(&flags(dir.path(), &["--per-query", cap])) {
+            Err(Failure::Usage(message)) => message,
             other => panic!("{:?}", other.map(|_| ())),
-        }
+        };
+        let message = lower("30");
+        assert!(message.contains("--per-query 30") && message.contains("has 45"), "{message}");
+        assert_eq!(open(&flags(dir.path(), &["--per-query", "0"])).expect("raised").0.crawl_cap(), 0);
+        assert!(lower("50").contains("has 0"), "no cap is more than any");
     }
 }

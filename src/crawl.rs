@@ -38,7 +38,8 @@ impl crawler::Matcher for Queries {
     }
 
     fn wanted(&self) -> u64 {
-        self.cap.per_query
+        // Without a cap a search goes on while there are answers.
+        corpus::room(self.cap.per_query)
     }
 }
 
@@ -107,7 +108,7 @@ pub fn run(flags: &cli::Crawl) -> Result<(), Failure> {
     options.max_depth = flags.max_depth;
     options.limit = flags.limit;
     options.rules = Arc::new(crawler::Rules { include: patterns(&flags.include)?, exclude: patterns(&flags.exclude)? });
-    options.timeout = std::time::Duration::try_from_secs_f64(flags.timeout)
+    options.timeout = Duration::try_from_secs_f64(flags.timeout)
         .map_err(|error| Failure::Usage(format!("--timeout {} is not a number of seconds: {error}", flags.timeout)))?;
     options.retries = flags.retries;
     options.retry.clone_from(&flags.retry);
@@ -120,6 +121,12 @@ pub fn run(flags: &cli::Crawl) -> Result<(), Failure> {
     options.max_image_area = flags.max_image_area;
     options.max_aspect_ratio = flags.max_aspect_ratio;
     options.sizes.candidates = flags.number_sample_per_shard;
+    // Seen before a corpus is made of it.
+    options.image_size = flags.image_size.unwrap_or(options.image_size);
+    if let Some(seconds) = flags.max_time {
+        Duration::try_from_secs_f64(seconds)
+            .map_err(|error| Failure::Usage(format!("--max-time {seconds} is not a number of seconds: {error}")))?;
+    }
     // A corpus whose cap was raised needs no source: its refused pairs are looked at again.
     let raises = flags.source.is_empty() && flags.retry.is_empty() && flags.per_query.is_some();
     if raises && !flags.corpus.join("meta.json").exists() {
@@ -128,9 +135,12 @@ pub fn run(flags: &cli::Crawl) -> Result<(), Failure> {
     if raises {
         options.retry.push(outcome::FULL.to_string());
     }
-    options.check().map_err(failure)?;
+    options.check().and_then(|()| options.check_contact()).map_err(failure)?;
     let (properties, list) = corpus::open(flags)?;
-    options.image_size = properties.image_size;
+    // A corpus that was imported has no size: its pictures are kept as they come, and a crawl's besides.
+    if properties.image_size > 0 {
+        options.image_size = properties.image_size;
+    }
     options.resize_mode = properties.resize_mode;
     let matcher = list.as_deref().map(|list| queries(list, &properties)).transpose()?;
     let ledger = Book(sql::Catalogue::open(&flags.corpus.join("catalog.sqlite"))?);
@@ -138,7 +148,7 @@ pub fn run(flags: &cli::Crawl) -> Result<(), Failure> {
     let crawled = ledger.0.recall(CRAWLED_CAP)?.and_then(|text| text.parse::<u64>().ok());
     match crawled {
         None => ledger.0.remember(CRAWLED_CAP, &cap.to_string())?,
-        Some(before) if before < cap && !raises => options.retry.push(outcome::FULL.to_string()),
+        Some(before) if corpus::room(before) < corpus::room(cap) && !raises => options.retry.push(outcome::FULL.to_string()),
         Some(_) => {}
     }
 
@@ -155,8 +165,25 @@ pub fn run(flags: &cli::Crawl) -> Result<(), Failure> {
         ledger.0.remember(CRAWLED_CAP, &cap.to_string())?;
     }
     eprintln!("{summary}");
+    if let Some(refused) = refused(&summary, flags.allow_private) {
+        eprintln!("{refused}");
+    }
     println!("{}", flags.corpus.display());
     Ok(())
+}
+
+/// What became of pairs, pages and rows that were not taken, the most frequent first; nothing when all were.
+fn refused(summary: &crawler::CrawlSummary, allow_private: bool) -> Option<String> {
+    let taken = |name: &str| [outcome::OK, "page:ok"].contains(&name);
+    let mut counts: Vec<(&str, u64)> =
+        summary.outcomes.iter().map(|(name, n)| (name.as_str(), *n)).filter(|(name, n)| !taken(name) && *n > 0).collect();
+    counts.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(b.0)));
+    let named = counts.iter().map(|(name, n)| {
+        let hint = if name.ends_with(outcome::UNSAFE_ADDRESS) && !allow_private { " (private ones need --allow-private)" } else { "" };
+        format!("{name} {n}{hint}")
+    });
+    let named: Vec<String> = named.collect();
+    (!named.is_empty()).then(|| format!("not taken: {}", named.join(", ")))
 }
 
 fn patterns(texts: &[String]) -> Result<Vec<crawler::Pattern>, Failure> {
@@ -202,4 +229,19 @@ fn queries(list: &std::path::Path, properties: &Properties) -> Result<Arc<dyn cr
     let matcher = curation::Matcher::read(list)?;
     let cap = Cap { seed: properties.seed, per_query: properties.crawl_cap() };
     Ok(Arc::new(Queries { matcher, cap }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_taken_is_named() {
+        let outcomes = [("ok", 5), ("page:ok", 2), ("full", 1), ("unsafe_address", 3)].map(|(name, n)| (name.to_string(), n));
+        let summary = crawler::CrawlSummary { outcomes: outcomes.into(), ..crawler::CrawlSummary::default() };
+        let said = refused(&summary, false).expect("some");
+        assert_eq!(said, "not taken: unsafe_address 3 (private ones need --allow-private), full 1");
+        assert!(!refused(&summary, true).expect("some").contains("--allow-private"));
+        assert_eq!(refused(&crawler::CrawlSummary::default(), false), None);
+    }
 }

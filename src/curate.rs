@@ -10,7 +10,7 @@ use std::path::Path;
 /// Selects and says what each rule removed.
 ///
 /// # Errors
-/// Usage when the folder is no corpus or a rule is unknown; otherwise what reading or writing met.
+/// Usage when the folder is no corpus, a rule is unknown or the name is none of a folder; otherwise what reading or writing met.
 pub fn run(flags: &cli::Curate) -> Result<(), Failure> {
     Properties::read(&flags.corpus)?;
     let mut options = SelectOptions::new(&flags.corpus);
@@ -33,7 +33,10 @@ pub fn run(flags: &cli::Curate) -> Result<(), Failure> {
         options.sources = catalogue.sources()?.iter().map(|source| format!("{}:{}", source.kind, place(source))).collect();
     }
     let progress = Progress::start("curate", Unit::Things("pairs"));
-    let summary = curation::select(&options, &progress.meter)?;
+    let summary = curation::select(&options, &progress.meter).map_err(|error| match error {
+        curation::Error::Name { .. } => Failure::Usage(error.to_string()),
+        error => error.into(),
+    })?;
     drop(progress);
     eprintln!("kept {} of {} pairs as {} samples", summary.kept, summary.pairs, summary.samples);
     for (rule, removed) in summary.removed.iter().filter(|(_, removed)| *removed > 0) {
@@ -41,8 +44,9 @@ pub fn run(flags: &cli::Curate) -> Result<(), Failure> {
     }
     if summary.unreachable > 0 {
         eprintln!(
-            "{} queries cannot reach --per-query because the crawl fetched for a lower one; crawl into a new corpus to raise it",
-            summary.unreachable
+            "{} queries cannot reach --per-query because the crawl fetched for a lower one; diptych crawl --corpus {} --per-query N raises it",
+            summary.unreachable,
+            flags.corpus.display()
         );
     }
     if summary.comparisons_left_out > 0 {

@@ -37,16 +37,19 @@ impl Failure {
     }
 }
 
-/// The messages from the outermost to the root cause, each once: libraries often repeat their cause in their own text.
-fn chain(error: &(dyn Error + 'static)) -> String {
+/// The messages from the outermost to the root cause, each once: libraries often repeat their cause in their own text, or are
+/// repeated by it.
+pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
+    let mut last = text.clone();
     let mut next = error.source();
     while let Some(cause) = next {
         let message = cause.to_string();
-        if !text.contains(&message) {
+        if !text.contains(&message) && !message.ends_with(&last) {
             text.push_str(": ");
             text.push_str(&message);
         }
+        last = message;
         next = cause.source();
     }
     text
@@ -72,5 +75,10 @@ mod tests {
         let io = std::io::Error::other("disk on fire");
         let error = shards::Error::Io { what: "write", path: "a/b".into(), source: io };
         assert_eq!(chain(&error), "cannot write a/b: disk on fire");
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("catalog.sqlite");
+        std::fs::write(&path, "something else").expect("written");
+        let error = sql::Catalogue::open_read_only(&path).and_then(|catalogue| catalogue.sources()).map(|_| ()).expect_err("refused");
+        assert_eq!(chain(&error).matches("file is not a database").count(), 1, "{}", chain(&error));
     }
 }

@@ -1,6 +1,7 @@
 //! `diptych import`: other datasets as manifests, and downloads of img2dataset and DataComp as the pool of a corpus.
 
 use crate::cli;
+use crate::corpus::{check_list, copy_list};
 use crate::failure::Failure;
 use crate::progress::{Progress, Unit};
 use shards::{
@@ -97,7 +98,7 @@ fn to_pool(flags: &cli::Import, corpus: &Path, options: &ImportOptions) -> Resul
 /// Opens the corpus or makes it, uncapped: everything that was downloaded is there to be balanced. Gives its query list.
 fn open(flags: &cli::Import, corpus: &Path) -> Result<Option<curation::Matcher>, Failure> {
     let list = corpus.join("queries.parquet");
-    let given = flags.queries.as_deref().map(hash_file).transpose()?;
+    let given = flags.queries.as_deref().map(check_list).transpose()?;
     let meta = match Meta::read(corpus, "corpus")? {
         Some(meta) => meta,
         None => {
@@ -109,8 +110,7 @@ fn open(flags: &cli::Import, corpus: &Path) -> Result<Option<curation::Matcher>,
                 .with("resize_mode", "no")
                 .with("format", "as imported");
             if let (Some(file), Some(hash)) = (&flags.queries, &given) {
-                let bytes = std::fs::read(file).map_err(shards::Error::io("read", file))?;
-                shards::write_atomic(&list, &bytes)?;
+                copy_list(file, &list)?;
                 meta.parents.insert("queries".to_string(), hash.clone());
             }
             meta.write(corpus)?;

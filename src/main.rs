@@ -25,6 +25,7 @@ mod wordlist;
 use clap::Parser;
 use cli::{Cli, Command, Eval, Model, Tokenizer};
 use failure::Failure;
+use std::io::IsTerminal;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::try_from_env("DIPTYCH_LOG").unwrap_or_else(|_| "warn".into()))
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .init();
     let args = match config::with_config(std::env::args_os().collect(), Path::new("diptych.toml")) {
         Ok(args) => args,

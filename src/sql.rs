@@ -15,9 +15,11 @@ pub fn run(flags: &cli::Sql) -> Result<(), Failure> {
     // The default folders may not be there yet; the tables that they would hold are empty then.
     let there = |folder: &'static str, path: &'_ Path| (path != Path::new(folder) || path.exists()).then(|| path.to_path_buf());
     let parameters = Parameters::parse(flags.param.iter().map(String::as_str)).map_err(|error| Failure::Usage(error.to_string()))?;
-    let lake = Lake::open(there("corpus", &flags.corpus).as_deref(), there("runs", &flags.runs).as_deref())?
-        .with_shards(&shard_folders(&flags.shards))?
-        .with_parameters(parameters);
+    let (corpus, runs, shards) = (there("corpus", &flags.corpus), there("runs", &flags.runs), shard_folders(&flags.shards));
+    if corpus.is_none() && runs.is_none() && shards.is_empty() {
+        eprintln!("there is neither corpus nor runs here, so all tables are empty: --corpus, --runs and --shards name folders elsewhere");
+    }
+    let lake = Lake::open(corpus.as_deref(), runs.as_deref())?.with_shards(&shards)?.with_parameters(parameters);
     let format = match flags.format {
         TableFormat::Table => Format::Table,
         TableFormat::Csv => Format::Csv,

@@ -2,9 +2,9 @@
 //! device would train. Reads descriptions and the catalogue, no rows.
 
 use crate::cli;
-use crate::failure::Failure;
+use crate::failure::{Failure, chain};
 use serde_json::Value;
-use shards::{HostDelta, Meta, Row, TableReader, hash_file, outcome};
+use shards::{HostDelta, Meta, TableReader, hash_file, outcome};
 use sql::{Catalogue, SegmentHeld, SourceStatus};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -24,12 +24,12 @@ const MIN_REQUESTS: u64 = 3;
 /// What reading them met.
 pub fn run(flags: &cli::Status) -> Result<(), Failure> {
     let chosen = DeviceChoice::Auto.choose()?;
-    line("device", format!("{:?}: {}", chosen.device, chosen.why));
+    line("device", chosen.to_string());
     let pairs = corpus(&flags.corpus)?;
     let mut manifests = Vec::new();
     let folders_found = folders(&flags.corpus.join("selection"));
     if folders_found.is_empty() && pairs.is_some() {
-        line("curate", "not done; run: diptych curate".to_string());
+        line("curate", format!("not done; run: diptych curate --corpus {}", flags.corpus.display()));
     }
     for folder in folders_found {
         selection(&folder, pairs)?;
@@ -60,7 +60,10 @@ fn corpus(corpus: &Path) -> Result<Option<u64>, Failure> {
     }
     let queries = corpus.join("queries.parquet");
     let list = if queries.exists() {
-        format!("{} queries", count::<curation::Query>(&queries))
+        match TableReader::<curation::Query>::open(&queries) {
+            Ok(list) => format!("{} queries", list.row_count()),
+            Err(error) => chain(&error),
+        }
     } else {
         "no list: every captioned pair is taken".to_string()
     };
@@ -94,7 +97,12 @@ fn corpus(corpus: &Path) -> Result<Option<u64>, Failure> {
     line("", if decided.is_empty() { "nothing decided yet".to_string() } else { decided });
     if !failed.is_empty() {
         line("failed", failed);
-        line("", format!("to try them again: diptych crawl --corpus {} --retry timeout,connect,http_5xx ...", corpus.display()));
+    }
+    // Pages are followed once; pairs can be decided anew.
+    let again: Vec<&str> =
+        outcome::FAILURES.into_iter().filter(|name| status.outcomes.iter().any(|(met, n)| met == name && *n > 0)).collect();
+    if !again.is_empty() {
+        line("", format!("to try pairs again: diptych crawl --corpus {} --retry {} ...", corpus.display(), again.join(",")));
     }
     if let Some(filled) = filled(&catalogue, corpus)? {
         line("", filled);
@@ -264,11 +272,6 @@ fn evals(folder: &Path) {
             _ => line("failed", format!("{} cannot be read; evaluate again", path.display())),
         }
     }
-}
-
-/// Number of rows of a table, or what is wrong with it.
-fn count<R: Row>(table: &Path) -> String {
-    TableReader::<R>::open(table).map_or_else(|error| error.to_string(), |reader| reader.row_count().to_string())
 }
 
 fn folders(parent: &Path) -> Vec<PathBuf> {

@@ -40,7 +40,7 @@ pub fn train(flags: &cli::Train) -> Result<TrainSummary, Failure> {
     if let Some(merges) = &flags.tokenizer {
         model.text.vocab_size = training::Tokenizer::read(merges)?.vocab_size() as i64;
     }
-    eprintln!("training {name} at {} pixels on {:?}: {}", model.vision.image_size(), chosen.device, chosen.why);
+    eprintln!("training {name} at {} pixels on {chosen}", model.vision.image_size());
     if flags.model.is_none() && chosen.device == Device::Cpu {
         eprintln!("without a GPU the default is small-resnet, which a CPU can train; --model ViT-B-32 insists on the paper's");
     }
@@ -63,8 +63,10 @@ pub fn train(flags: &cli::Train) -> Result<TrainSummary, Failure> {
     if let Some(steps) = flags.checkpoint_every {
         options.checkpoint_every = CheckpointEvery::Steps(steps);
     }
+    let usage = |error: training::Error| if error.is_usage() { Failure::Usage(error.to_string()) } else { error.into() };
+    options.check().map_err(usage)?;
     let progress = Progress::start("train", Unit::Things("steps"));
-    let summary = training::train(&options, &progress.meter)?;
+    let summary = training::train(&options, &progress.meter).map_err(usage)?;
     drop(progress);
     eprintln!(
         "trained {} of {} steps, {} samples in {:.0} s, loss {:.3}; model in {}",

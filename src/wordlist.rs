@@ -29,6 +29,9 @@ fn options(flags: &cli::Wordlist) -> Result<WordlistOptions, Failure> {
     if flags.memory == 0 {
         return Err(Failure::Usage("--memory 0 leaves no room to count in".to_string()));
     }
+    if let Some(pmi) = flags.pmi.filter(|pmi| pmi.is_nan()) {
+        return Err(Failure::Usage(format!("--pmi {pmi} is not a number of bits")));
+    }
     let (dumps, pageviews) = sources(flags)?;
     Ok(WordlistOptions {
         pageviews,

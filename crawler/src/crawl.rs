@@ -1,7 +1,6 @@
 //! The run: opens the corpus, records the sources' work, and keeps jobs going until none is left.
 
 use crate::engine::{Engine, lock};
-use crate::fetch::host_key;
 use crate::guard::is_private_host;
 use crate::layout::{Layout, payload};
 use crate::pages::Site;
@@ -65,7 +64,7 @@ pub async fn crawl(
     meter: Arc<Meter>,
 ) -> Result<CrawlSummary, Error> {
     options.check()?;
-    check_contact(&options)?;
+    options.check_contact()?;
     let layout = Layout::new(&options.corpus);
     let lock = lock(&layout).await?;
     meter.say("reading the corpus");
@@ -103,17 +102,6 @@ pub async fn crawl(
     fetch_all(&engine, lanes, &mut summary).await?;
     meter.say(summary.to_string());
     Ok(summary)
-}
-
-/// A public seed needs a contact; lists are checked row by row when they are planned.
-fn check_contact(options: &CrawlOptions) -> Result<(), Error> {
-    let public = options.sources.iter().find_map(|source| match source {
-        Source::Web(url) | Source::Search { endpoint: url, .. } if options.contact.is_none() && !is_private_host(url) => {
-            Some(host_key(url))
-        }
-        _ => None,
-    });
-    public.map_or(Ok(()), |host| Err(Error::Contact { host }))
 }
 
 /// Lets go of what is in flight some time after the crawl was told to stop; ends when dropped.

@@ -51,7 +51,7 @@ impl Wanted {
     pub fn dump(text: &str) -> Wanted {
         let (wiki, date) = text.split_once('@').map_or((text, None), |(wiki, date)| (wiki, Some(date)));
         let named = wiki.contains("wik") && wiki.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
-        if named && date.is_none_or(|date| digits(date, 8)) && !Path::new(text).exists() {
+        if named && date.is_none_or(is_day) && !Path::new(text).exists() {
             return Wanted::Dump { wiki: wiki.to_string(), date: date.map(str::to_string) };
         }
         Wanted::File(PathBuf::from(text))
@@ -61,11 +61,16 @@ impl Wanted {
     pub fn pageviews(text: &str) -> Vec<Wanted> {
         match text.split_once('-') {
             _ if Path::new(text).exists() => vec![Wanted::File(PathBuf::from(text))],
-            None if digits(text, 8) => (0..24).map(|hour| Wanted::Views(format!("{text}-{hour:02}"))).collect(),
-            Some((day, hour)) if digits(day, 8) && digits(hour, 2) => vec![Wanted::Views(text.to_string())],
+            None if is_day(text) => (0..24).map(|hour| Wanted::Views(format!("{text}-{hour:02}"))).collect(),
+            Some((day, hour)) if is_day(day) && digits(hour, 2) && hour < "24" => vec![Wanted::Views(text.to_string())],
             _ => vec![Wanted::File(PathBuf::from(text))],
         }
     }
+}
+
+/// Whether a text is `YYYYMMDD`.
+fn is_day(text: &str) -> bool {
+    digits(text, 8) && ("01"..="12").contains(&&text[4..6]) && ("01"..="31").contains(&&text[6..])
 }
 
 fn digits(text: &str, count: usize) -> bool {

@@ -1,5 +1,7 @@
 //! What a crawl is asked to do, already resolved: no file is opened and no default is looked up later.
 
+use crate::fetch::host_key;
+use crate::guard::is_private_host;
 use crate::{ArchiveKind, Rules, Service};
 use shards::ResizeMode;
 use std::net::SocketAddr;
@@ -229,6 +231,12 @@ impl CrawlOptions {
         if self.max_aspect_ratio.is_some_and(|ratio| ratio.is_nan() || ratio < 1.0) {
             return usage("--max-aspect-ratio must be at least 1".to_string());
         }
+        if self.timeout.is_zero() {
+            return usage("--timeout 0 leaves no time for an answer".to_string());
+        }
+        if self.limit == Some(0) {
+            return usage("--limit 0 leaves nothing to do".to_string());
+        }
         if !self.host_rate.is_finite() || self.host_rate < 0.0 {
             return usage(format!("--host-rate {} is not a number of requests a second", self.host_rate));
         }
@@ -245,6 +253,20 @@ impl CrawlOptions {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Refuses a public seed without a contact; lists are checked row by row when they are planned.
+    ///
+    /// # Errors
+    /// `Contact` with the host.
+    pub fn check_contact(&self) -> Result<(), crate::Error> {
+        let public = self.sources.iter().find_map(|source| match source {
+            Source::Web(url) | Source::Search { endpoint: url, .. } if self.contact.is_none() && !is_private_host(url) => {
+                Some(host_key(url))
+            }
+            _ => None,
+        });
+        public.map_or(Ok(()), |host| Err(crate::Error::Contact { host }))
     }
 }
 

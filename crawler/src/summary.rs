@@ -111,7 +111,7 @@ impl CrawlSummary {
 impl std::fmt::Display for CrawlSummary {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         if self.is_idle() {
-            return f.write_str("nothing left to do: all sources are done");
+            return f.write_str("nothing left to do: all sources are done, or at their --limit");
         }
         write!(
             f,
@@ -134,7 +134,7 @@ mod tests {
     #[test]
     fn jobs_add_up() {
         let mut summary = CrawlSummary::default();
-        assert_eq!(summary.to_string(), "nothing left to do: all sources are done");
+        assert_eq!(summary.to_string(), "nothing left to do: all sources are done, or at their --limit");
         for _ in 0..2 {
             let mut tally = Tally { pages: 3, totals: SegmentTotals { candidates: 5, pairs: 2, bytes: 10 }, ..Tally::default() };
             tally.count("full");

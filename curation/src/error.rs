@@ -37,7 +37,7 @@ pub enum Error {
         why: String,
     },
     /// A page views file is something else, or damaged.
-    #[error("line {line} of page views {path}: {why}")]
+    #[error("{}page views {path}: {why}", of_line(*line))]
     Pageviews {
         /// The file.
         path: PathBuf,
@@ -53,7 +53,7 @@ pub enum Error {
         database: String,
     },
     /// A folder is no WordNet, or one of its files is something else.
-    #[error("line {line} of WordNet {path}: {why}")]
+    #[error("{}WordNet {path}: {why}", of_line(*line as u64))]
     WordNet {
         /// The folder or file.
         path: PathBuf,
@@ -98,4 +98,9 @@ pub enum Error {
         /// What is missing or wrong.
         why: String,
     },
+}
+
+/// The place of a line in front of its file; nothing when the file itself is meant.
+fn of_line(line: u64) -> String {
+    if line == 0 { String::new() } else { format!("line {line} of ") }
 }

@@ -69,8 +69,8 @@ fn absent<'n>(form: &str, rows: u64, note: &impl Fn(&str) -> &'n str, rule: Rule
     let mut out = format!("{form:?} is not in the list: none of its {rows} rows has this text (matching rule {rule})");
     let words = form.split(' ').count();
     let _ = match words {
-        1 => write!(out, "\nas a word it was seen fewer than {} times among {} words, if at all", note("min_count"), note("words")),
-        2 => write!(out, "\nas two words in a row it was seen fewer than {} times, if at all", note("min_pairs")),
+        1 => write!(out, "\nas a word it was {} among {} words", seen_below(note("min_count")), note("words")),
+        2 => write!(out, "\nas two words in a row it was {}", seen_below(note("min_pairs"))),
         _ => write!(out, "\nit has {words} words: only titles, WordNet and added queries have more than two"),
     };
     let _ = match note("min_views") {
@@ -78,6 +78,14 @@ fn absent<'n>(form: &str, rows: u64, note: &impl Fn(&str) -> &'n str, rule: Rule
         views => write!(out, "\nas a title it has fewer than {views} page views"),
     };
     out + if note("parent.wordnet").is_empty() { "\nno WordNet was read" } else { "\nno synset of the WordNet begins with it" }
+}
+
+/// How often something was seen that is below a least count.
+fn seen_below(least: &str) -> String {
+    match least {
+        "0" | "1" => "not seen".to_string(),
+        least => format!("seen fewer than {least} times, if at all"),
+    }
 }
 
 /// A number of bits in two digits.

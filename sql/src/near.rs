@@ -39,6 +39,10 @@ pub(crate) fn near<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> 
     let mut scored: Vec<(usize, &str)> = names.into_iter().filter_map(|other| Some((score(other)?, other))).collect();
     scored.sort_unstable();
     scored.dedup();
+    // Written with other capitals: that one was meant.
+    if scored.first().is_some_and(|(changes, _)| *changes == 0) {
+        scored.truncate(1);
+    }
     scored.into_iter().take(MAX_NAMES).map(|(_, other)| other).collect()
 }
 

@@ -300,8 +300,11 @@ fn settings(data: &mut ReportData, corpus: &Path, selection: &Path) -> Result<()
     }
     if let Some(meta) = Meta::read(selection, "selection")? {
         data.per_query = meta.properties.get("per_query").and_then(|value| value.as_u64()).or(data.per_query);
-        for name in ["per_query", "off"] {
-            data.facts.extend(value(&meta, name).map(|text| (format!("selection {}", name.replace('_', " ")), text)));
+        data.facts.extend(value(&meta, "per_query").map(|text| ("selection per query".to_string(), text)));
+        let off: Vec<&str> =
+            meta.properties.get("off").and_then(|off| off.as_array()).into_iter().flatten().filter_map(|rule| rule.as_str()).collect();
+        if !off.is_empty() {
+            data.facts.push(("selection without".to_string(), off.join(", ")));
         }
     }
     Ok(())

@@ -27,6 +27,14 @@ fn wrong_usage_exits_2() {
     scratch.fails(&["crawl", "--source", "ftp:x"], 2, "ftp:x");
     scratch.fails(&["crawl", "--source", "web:http://example.org/"], 2, "--contact");
     scratch.fails(&["curate", "--corpus", "nothing"], 2, "nothing is no corpus");
+    for (flag, value) in [("--image-size", "0"), ("--timeout", "0"), ("--max-time", "nan"), ("--limit", "0")] {
+        scratch.fails(&["crawl", "--source", "web:http://127.0.0.1:9/", "--allow-private", flag, value], 2, flag);
+    }
+    assert!(!scratch.path("corpus").exists(), "a wrong flag is seen before a corpus is made");
+    for (flag, value, why) in [("--batch-size", "1", "batch size"), ("--lr", "0", "learning rate"), ("--image-size", "33", "multiple of 4")]
+    {
+        scratch.fails(&["train", "--manifest", "m.parquet", "--model", "small-resnet", flag, value], 2, why);
+    }
     scratch.fails(&["wordlist"], 2, "--dump");
     scratch.write("diptych.toml", "[wordlist]\nmin-cuont = 3\n");
     scratch.fails(&["wordlist", "--dump", "a"], 2, "no flag --min-cuont");

@@ -80,6 +80,14 @@ fn a_download_becomes_a_pool_and_a_manifest() {
     assert_eq!(urls, ["http://h.example/1.jpg", "http://h.example/3.jpg"]);
     scratch.fails(&["import", "img2dataset:data/shards", "--subset", "subset.npy", "--out", "few"], 2, "--subset goes with datacomp:");
     scratch.fails(&["import", "folder:pictures", "--corpus", "pool"], 2, "img2dataset:DIR and datacomp:DIR");
+    scratch.write("words.txt", "no list");
+    scratch.fails(&["import", "datacomp:data", "--corpus", "other", "--queries", "words.txt"], 1, "words.txt");
+    assert!(!scratch.path("other").exists(), "no corpus is made with a list that is none");
+
+    // What was imported can be added to by a crawl.
+    scratch.write("more.csv", "url,caption\nhttp://127.0.0.1:9/a.jpg,one more\n");
+    let said = scratch.ok(&["crawl", "--corpus", "pool", "--source", "urls:more.csv", "--allow-private", "--retries", "0"]);
+    assert!(said.err.contains("not taken: robots 1"), "{said}");
 }
 
 #[test]

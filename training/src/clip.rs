@@ -505,6 +505,10 @@ mod tests {
         let message = ModelConfig::find("ViT-X").expect_err("refused").to_string();
         assert!(message.contains("ViT-X") && message.contains("small-resnet"), "{message}");
         assert!(ModelConfig::find("RN50").expect("a model").with_image_size(100).is_err());
+        let small = |pixels| ModelConfig::find("small-resnet").expect("a model").with_image_size(pixels).map(|_| ());
+        assert!([8, 32, 48, 64, 223, 224].into_iter().all(|pixels| small(pixels).is_ok()));
+        // Odd maps have no half: the shortcut of a block would be a row shorter than the block.
+        assert!(small(33).expect_err("refused").to_string().contains("multiple of 4") && small(66).is_err());
     }
 
     #[test]

@@ -200,10 +200,15 @@ impl ModelConfig {
                 rule(layers.iter().all(|n| (1..=128).contains(n)), "every stage must have 1 to 128 blocks")?;
                 rule((2..=512).contains(width) && width % 2 == 0, "vision width must be even, 2 to 512")?;
             }
-            VisionConfig::SmallResnet { layers, width, .. } => {
+            VisionConfig::SmallResnet { image_size, layers, width } => {
                 rule((1..=5).contains(&layers.len()), "there must be 1 to 5 stages")?;
                 rule(layers.iter().all(|n| (1..=128).contains(n)), "every stage must have 1 to 128 blocks")?;
                 rule((1..=512).contains(width), "vision width must be 1 to 512")?;
+                // Every stage but the first halves the map of the stem, and its shortcut needs an even one.
+                let stride = crate::small::stem_stride(*image_size);
+                let fold = 1 << (layers.len() - 1);
+                let map = (image_size - 1) / stride + 1;
+                rule(map % fold == 0, &format!("image_size {image_size} does not fit its stages: take a multiple of {}", stride * fold))?;
             }
         }
         let text = &self.text;

@@ -59,6 +59,15 @@ pub struct Chosen {
     pub why: String,
 }
 
+impl std::fmt::Display for Chosen {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.device {
+            Device::Cuda(number) => write!(f, "cuda:{number}: {}", self.why),
+            _ => write!(f, "cpu: {}", self.why),
+        }
+    }
+}
+
 impl DeviceChoice {
     /// Finds the device. Must come before any other use of libtorch in the process: what CUDA offers is asked once, at
     /// libtorch's first call, and never again.

@@ -165,6 +165,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether the fault lies in how the program was called, so that it should exit with 2.
+    pub fn is_usage(&self) -> bool {
+        matches!(self, Error::Options { .. } | Error::Model { .. } | Error::RunExists { .. } | Error::Contradiction { .. })
+    }
+
     /// Wraps libtorch's refusal with the operation, for `map_err`.
     pub(crate) fn torch(what: &'static str) -> impl FnOnce(tch::TchError) -> Error {
         move |source| Error::Torch { what, source }

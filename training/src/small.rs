@@ -44,7 +44,7 @@ impl SmallResnet {
 }
 
 /// The stride that brings the picture to a map of 32 to 63 a side, the largest that a CPU gets through quickly; a power of 2.
-fn stem_stride(image_size: i64) -> i64 {
+pub(crate) fn stem_stride(image_size: i64) -> i64 {
     let mut stride = 1;
     while image_size / (2 * stride) >= 32 {
         stride *= 2;

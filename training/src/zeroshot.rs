@@ -185,7 +185,14 @@ pub fn class_embeddings(model: &Clip, tokenizer: &Tokenizer, classes: &[String],
 /// # Errors
 /// `Data` when it is not one, `Shards` when the file cannot be read.
 pub fn read_classes(path: &Path) -> Result<Vec<String>, Error> {
-    let length = std::fs::metadata(path).map_err(shards::Error::io("open", path))?.len();
+    let length = match std::fs::metadata(path) {
+        Ok(file) => file.len(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let why = "there is no such file: zero-shot needs labelled pictures, as `diptych import folder:` gives";
+            return Err(Error::data(path, why));
+        }
+        Err(error) => return Err(shards::Error::io("open", path)(error).into()),
+    };
     if length > MAX_CLASSES_FILE {
         return Err(Error::data(path, format!("the file has {length} bytes, at most {MAX_CLASSES_FILE} are read")));
     }

@@ -108,7 +108,9 @@ fn names_and_times_are_told_from_paths() {
     let day = Wanted::pageviews("20260501");
     assert_eq!((day.len(), &day[23]), (24, &Wanted::Views("20260501-23".to_string())));
     assert_eq!(Wanted::pageviews("20260501-07"), [Wanted::Views("20260501-07".to_string())]);
-    assert_eq!(Wanted::pageviews("views"), [Wanted::File(PathBuf::from("views"))]);
+    for path in ["views", "20261301", "20260532", "20260501-24"] {
+        assert_eq!(Wanted::pageviews(path), [Wanted::File(PathBuf::from(path))]);
+    }
 }
 
 #[tokio::test]
