@@ -42,6 +42,7 @@ mod guard;
 mod gzip;
 mod hosts;
 mod images;
+mod inflate;
 mod ingest;
 mod layout;
 mod ledger;
