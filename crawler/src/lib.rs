@@ -26,6 +26,7 @@
 //! counted with its reason, never fatal.
 
 mod archives;
+mod brackets;
 mod capture;
 mod charset;
 mod commons;
@@ -46,6 +47,8 @@ mod inflate;
 mod ingest;
 mod layout;
 mod ledger;
+mod lines;
+mod linked;
 mod links;
 mod lists;
 mod matching;
@@ -54,6 +57,7 @@ mod offer;
 mod openverse;
 mod options;
 mod optout;
+mod outline;
 mod page;
 mod pages;
 mod place;
