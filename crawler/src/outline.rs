@@ -105,7 +105,9 @@ impl<'a> Walk<'a, '_> {
                 bracket => match (place.choose(self.key(open)?), bracket) {
                     (Choice::Enter(place), b'{') => self.object(place)?,
                     (Choice::Enter(_), _) => return None,
-                    (Choice::Keep, _) => drop(self.close()?),
+                    (Choice::Keep, _) => {
+                        self.close()?;
+                    }
                     (Choice::Links, b'[') if self.images.is_none() => self.links(open)?,
                     (Choice::Links, _) => return None,
                     (Choice::Weigh(words), b'[') => self.weigh(open, words)?,
@@ -184,7 +186,8 @@ impl<'a> Walk<'a, '_> {
 
     /// Notes the objects of the list of links that mention images, and leaves it out.
     fn links(&mut self, open: usize) -> Option<()> {
-        let mut marks = MARK.find_iter(&self.text[open..]).map(|at| open + at).filter(|at| !is_escaped(self.text, *at)).peekable();
+        let text = self.text;
+        let mut marks = MARK.find_iter(&text[open..]).map(|at| open + at).filter(|at| !is_escaped(text, *at)).peekable();
         let (mut images, mut depth, mut start, mut wanted) = (Vec::new(), 1usize, open, false);
         for (number, &spot) in self.spots.iter().enumerate() {
             let spot = spot as usize;
@@ -194,7 +197,7 @@ impl<'a> Walk<'a, '_> {
                 wanted |= depth == 2;
                 marks.next();
             }
-            if self.text[spot] & 2 != 0 {
+            if text[spot] & 2 != 0 {
                 depth += 1;
                 if depth == 2 {
                     (start, wanted) = (spot, false);
@@ -203,9 +206,8 @@ impl<'a> Walk<'a, '_> {
             }
             depth -= 1;
             if depth == 1 && wanted {
-                images.push(&self.text[start..=spot]);
+                images.push(&text[start..=spot]);
             } else if depth == 0 {
-                drop(marks);
                 self.spots = &self.spots[number + 1..];
                 self.images = Some(images);
                 self.leave_out(open, spot);
