@@ -128,7 +128,7 @@ bench-wat: build ## Pairs of a WAT file against fastwarc and orjson (DATA=folder
 	@[ -x '$(CACHE)/bench/bin/python' ] || python3 -m venv '$(CACHE)/bench'
 	@'$(CACHE)/bench/bin/python' -c 'import fastwarc, orjson, selectolax' 2>/dev/null || '$(CACHE)/bench/bin/pip' install -q fastwarc==0.15.2 orjson==3.13.0 selectolax==0.4.6
 	@$(WORK) && tar -xJf '$(DATA)/pages.tar.xz' -C "$$work" && \
-	  '$(CACHE)/bench/bin/python' benches/wat-file.py "$$work" "$$work/pages.warc.wat.gz" && \
+	  '$(CACHE)/bench/bin/python' benches/wat-file.py "$$work" "$$work/pages.warc.wat.gz" 2000 && \
 	  '$(CACHE)/bench/bin/python' benches/wat.py '$(DIPTYCH)' "$$work/pages.warc.wat.gz"
 
 bench-loader: build ## The loader beside webdataset and open_clip (DATA=folder with photos.tar PYTHON=interpreter that has both; needs nginx)

@@ -121,11 +121,13 @@ impl Pages {
     /// `Archive` when the file cannot be read.
     pub(crate) fn next(&mut self) -> Result<Option<Item>, Error> {
         let Some(record) = self.records.next().map_err(|error| broken(&self.part, &error))? else { return Ok(None) };
+        if self.part.kind == ArchiveKind::Wat && (record.field("WARC-Type") != Some("metadata") || !wat::has_images(record.block)) {
+            return Ok(Some(Item::Other));
+        }
         let uri = record.field("WARC-Target-URI").map(|uri| uri.trim_start_matches('<').trim_end_matches('>'));
         let Some(url) = uri.and_then(|uri| web_url(None, uri)) else { return Ok(Some(Item::Other)) };
         let record_ms = record.field("WARC-Date").and_then(milliseconds).unwrap_or(0);
         let page = match self.part.kind {
-            ArchiveKind::Wat if record.field("WARC-Type") != Some("metadata") => return Ok(Some(Item::Other)),
             ArchiveKind::Wat => match wat::read(record.block, &url) {
                 Some(Some(page)) => page,
                 Some(None) => return Ok(Some(Item::Other)),

@@ -1,7 +1,9 @@
 //! Gzip (RFC 1952) member by member: where each begins, whether its sum is right, and how to go on after a damaged one.
 //!
 //! Archives of the web hold a gzip member for each record, so that one can be read from its offset and a broken one costs itself.
+//! Members that lie in the window are unpacked in one go (`inflate`); long and damaged ones are read anew, step by step.
 
+use crate::inflate::{Inflate, Unpacked, crc32};
 use flate2::{Crc, Decompress, FlushDecompress, Status};
 use std::io::{ErrorKind, Read, Result};
 
@@ -9,6 +11,10 @@ use std::io::{ErrorKind, Read, Result};
 const INPUT: usize = 256 << 10;
 /// Room for output of one step, in bytes.
 const OUTPUT: usize = 64 << 10;
+/// Bytes made ready before a member is looked at: most are shorter, and fewer would mean that many lie across the window's end.
+const AHEAD: usize = 32 << 10;
+/// Room for a member that is unpacked in one go, first and last try, in bytes.
+const ROOM: [usize; 2] = [512 << 10, 4 << 20];
 /// Longest header of a member: its extra field has at most 64 KiB, its name and comment are cut off here.
 const MAX_HEADER: usize = 160 << 10;
 /// Times that the input is gone back in after damage. A cut member's neighbour looks like its own bytes for a while, so that the next
@@ -43,6 +49,8 @@ pub(crate) struct Gunzip<R> {
     /// Where in the buffer the bytes of the member in work begin, as far as they are still there.
     begun: usize,
     rewinds: u32,
+    /// `None` when everything is to be read step by step.
+    whole: Option<Inflate>,
     inflate: Decompress,
     crc: Crc,
     length: u32,
@@ -60,6 +68,7 @@ impl<R: Read> Gunzip<R> {
             inside: false,
             begun: 0,
             rewinds: 0,
+            whole: Inflate::new(),
             inflate: Decompress::new(false),
             crc: Crc::new(),
             length: 0,
@@ -82,7 +91,9 @@ impl<R: Read> Gunzip<R> {
     /// When the input cannot be read.
     pub(crate) fn step(&mut self, out: &mut Vec<u8>) -> Result<Step> {
         if !self.inside {
+            self.need(AHEAD)?;
             match self.header()? {
+                Some(length) if self.unpack_whole(length, out)? => return Ok(Step::MemberEnd),
                 Some(length) => self.take(length),
                 None if self.at == self.filled => return Ok(Step::End),
                 None => {
@@ -114,6 +125,46 @@ impl<R: Read> Gunzip<R> {
             Ok(_) => Ok(Step::Data),
             Err(_) => self.give_up(),
         }
+    }
+
+    /// Adds the member that begins here, with a header of this length, to `out`. Whether that could be done: if not, it is long or damaged,
+    /// and nothing has happened.
+    fn unpack_whole(&mut self, header: usize, out: &mut Vec<u8>) -> Result<bool> {
+        let Some(mut whole) = self.whole.take() else { return Ok(false) };
+        let (before, mut tries) = (out.len(), 0);
+        let done = loop {
+            let ready = self.filled - self.at;
+            match whole.unpack(&self.buffer[self.at + header..self.filled], out, ROOM[tries]) {
+                Unpacked::Whole(length) => {
+                    let end = header + length;
+                    let right = self.need(end + 8)? && self.sum_at(end) == (crc32(&out[before..]), (out.len() - before) as u32);
+                    if right {
+                        self.take(end + 8);
+                    } else {
+                        out.truncate(before);
+                    }
+                    break right;
+                }
+                Unpacked::NoRoom if tries + 1 < ROOM.len() => tries += 1,
+                // Its end may be yet to come.
+                Unpacked::Unfit if ready < INPUT => {
+                    self.need(INPUT)?;
+                    if self.filled - self.at == ready {
+                        break false;
+                    }
+                }
+                _ => break false,
+            }
+        };
+        self.whole = Some(whole);
+        Ok(done)
+    }
+
+    /// The sum and the length that stand this far behind the next byte.
+    fn sum_at(&self, behind: usize) -> (u32, u32) {
+        let at = self.at + behind;
+        let number = |at: usize| u32::from_le_bytes([self.buffer[at], self.buffer[at + 1], self.buffer[at + 2], self.buffer[at + 3]]);
+        (number(at), number(at + 4))
     }
 
     /// Leaves the member in work for the next one.
@@ -186,8 +237,7 @@ impl<R: Read> Gunzip<R> {
             self.take(self.filled - self.at);
             return Ok(false);
         }
-        let number = |at: usize| u32::from_le_bytes([self.buffer[at], self.buffer[at + 1], self.buffer[at + 2], self.buffer[at + 3]]);
-        let right = number(self.at) == self.crc.sum() && number(self.at + 4) == self.length;
+        let right = self.sum_at(0) == (self.crc.sum(), self.length);
         self.take(8);
         Ok(right)
     }
@@ -225,9 +275,26 @@ mod tests {
         packer.finish().expect("packed")
     }
 
-    /// Everything unpacked, the offsets at which members ended, and the number of damages.
+    /// Everything unpacked, the offsets at which members ended, and the number of damages: in one go where that can be, which must come
+    /// to the same as step by step, whatever sizes the input comes in.
     fn unpack(bytes: &[u8]) -> (Vec<u8>, Vec<u64>, usize) {
-        let mut gunzip = Gunzip::new(bytes, 0);
+        let whole = read(Gunzip::new(bytes, 0));
+        assert_eq!(whole, read(Gunzip { whole: None, ..Gunzip::new(bytes, 0) }));
+        assert_eq!(whole, read(Gunzip::new(Drops(bytes), 0)));
+        whole
+    }
+
+    /// Bytes that come a few at a time.
+    struct Drops<'a>(&'a [u8]);
+
+    impl Read for Drops<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
+            let most = buffer.len().min(1 + self.0.len() % 7777);
+            self.0.read(&mut buffer[..most])
+        }
+    }
+
+    fn read(mut gunzip: Gunzip<impl Read>) -> (Vec<u8>, Vec<u64>, usize) {
         let (mut out, mut ends, mut damages) = (Vec::new(), Vec::new(), 0);
         loop {
             match gunzip.step(&mut out).expect("read") {
@@ -237,6 +304,25 @@ mod tests {
                 Step::End => return (out, ends, damages),
             }
         }
+    }
+
+    fn ends(parts: &[Vec<u8>]) -> Vec<u64> {
+        parts
+            .iter()
+            .scan(0, |end, part| {
+                *end += pack(part).len() as u64;
+                Some(*end)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn long_and_dense_members_are_read_too() {
+        let noise: Vec<u8> = (0..200_000u32).flat_map(|i| i.wrapping_mul(2_654_435_761).rotate_left(i % 31).to_le_bytes()).collect();
+        let parts = [noise, vec![0; ROOM[0] + 1], vec![0; ROOM[1] + 1], b"end".to_vec()];
+        let file: Vec<u8> = parts.iter().flat_map(|part| pack(part)).collect();
+        assert_eq!(unpack(&file), (parts.concat(), ends(&parts), 0));
+        assert_eq!(unpack(&file[..file.len() - 9]).2, 1);
     }
 
     #[test]
@@ -271,6 +357,28 @@ mod tests {
     }
 
     proptest! {
+        /// Members of any length, in one go and step by step, with damage and without.
+        #[test]
+        fn both_ways_agree(
+            members in proptest::collection::vec((0usize..200_000, 1usize..5_000, any::<u64>()), 1..6),
+            damage in proptest::option::of((any::<prop::sample::Index>(), any::<prop::sample::Index>(), 1u8..)),
+        ) {
+            let bytes = |&(length, period, seed): &(usize, usize, u64)| -> Vec<u8> {
+                (0..length).map(|at| (((at % period) as u64).wrapping_mul(seed | 1) >> 7) as u8).collect()
+            };
+            let parts: Vec<Vec<u8>> = members.iter().map(bytes).collect();
+            let mut file: Vec<u8> = parts.iter().flat_map(|part| pack(part)).collect();
+            match damage {
+                None => prop_assert_eq!(unpack(&file), (parts.concat(), ends(&parts), 0)),
+                Some((at, end, flip)) => {
+                    let at = at.index(file.len());
+                    file[at] ^= flip;
+                    file.truncate(file.len().min(at + 1 + end.index(file.len())));
+                    unpack(&file);
+                }
+            }
+        }
+
         #[test]
         fn any_bytes_end(mut bytes in proptest::collection::vec(any::<u8>(), 0..400), at in any::<prop::sample::Index>(), flip in any::<u8>()) {
             unpack(&bytes);

@@ -26,6 +26,7 @@
 //! counted with its reason, never fatal.
 
 mod archives;
+mod brackets;
 mod capture;
 mod charset;
 mod commons;
@@ -42,9 +43,12 @@ mod guard;
 mod gzip;
 mod hosts;
 mod images;
+mod inflate;
 mod ingest;
 mod layout;
 mod ledger;
+mod lines;
+mod linked;
 mod links;
 mod lists;
 mod matching;
@@ -53,6 +57,7 @@ mod offer;
 mod openverse;
 mod options;
 mod optout;
+mod outline;
 mod page;
 mod pages;
 mod place;

@@ -2,13 +2,12 @@
 
 use crate::archives::{self, Captured, Item, Pages};
 use crate::engine::ENOUGH;
-use crate::offer::{Origin, candidates};
+use crate::lines::Lines;
 use crate::page::Place as ImagePlace;
 use crate::place::Places;
 use crate::urls::{Row, cut, read};
 use crate::{CrawlOptions, Error, Source, lists};
-use serde::Serialize;
-use shards::{Candidate, ImageId, canonical_url};
+use shards::{Candidate, ImageId, PairId, canonical_url};
 use std::io::Write;
 use std::path::Path;
 
@@ -28,26 +27,6 @@ pub struct Scanned {
     pub missing: u64,
 }
 
-/// A line of output.
-#[derive(Serialize)]
-struct Line<'a> {
-    url: &'a str,
-    caption: &'a str,
-    field: &'a str,
-    page_url: &'a str,
-    source: &'a str,
-    found_ms: i64,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    nearby: &'a str,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    licence: &'a str,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    author: &'a str,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    opt_out: &'a str,
-    pair_id: String,
-}
-
 /// Writes the pairs of URL lists and archives to `out`, one JSON object a line, in the sources' order. Blocks.
 ///
 /// # Errors
@@ -56,7 +35,7 @@ pub fn scan(options: &CrawlOptions, out: &mut dyn Write) -> Result<Scanned, Erro
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let runtime = runtime.map_err(|error| Error::Worker(error.to_string()))?;
     let _inside = runtime.enter();
-    let mut scan = Scan { options, places: Places::new(options)?, out, seen: Scanned::default() };
+    let mut scan = Scan { options, places: Places::new(options)?, out, lines: Lines::default(), seen: Scanned::default() };
     for source in &options.sources {
         match source {
             Source::Urls { path, url, caption } => scan.lists(path, url.as_deref(), caption.as_deref())?,
@@ -76,6 +55,7 @@ struct Scan<'a> {
     options: &'a CrawlOptions,
     places: Places,
     out: &'a mut dyn Write,
+    lines: Lines,
     seen: Scanned,
 }
 
@@ -124,35 +104,32 @@ impl Scan<'_> {
         let Captured { page, url, found_ms } = captured;
         self.seen.pages += 1;
         let page_url = canonical_url(&url);
-        let origin = Origin { page_url: &page_url, source, found_ms, licence: &page.licence };
-        for image in page.images {
+        let opt_out = page.directives.refusal.unwrap_or_default();
+        self.lines.begin_page(&page_url, source, found_ms);
+        for image in &page.images {
             let image_url = match &image.place {
                 ImagePlace::Url(url) => canonical_url(url),
                 ImagePlace::Data(bytes) => format!("data:{}", ImageId::of(bytes)),
             };
-            for pair in candidates(image, &image_url, origin) {
-                self.write(&pair, page.directives.refusal.unwrap_or_default())?;
+            let licence = if image.licence.is_empty() { &page.licence } else { &image.licence };
+            self.lines.begin_image(&image_url, &image.nearby, licence, &image.author, opt_out);
+            for (field, caption) in &image.captions {
+                self.seen.pairs += 1;
+                self.lines.pair(caption, field, PairId::new(&image_url, caption));
             }
         }
-        Ok(())
+        self.put()
     }
 
     fn write(&mut self, pair: &Candidate, opt_out: &str) -> Result<(), Error> {
         self.seen.pairs += 1;
-        let line = Line {
-            url: &pair.image_url,
-            caption: &pair.caption,
-            field: &pair.field,
-            page_url: &pair.page_url,
-            source: &pair.source,
-            found_ms: pair.found_ms,
-            nearby: &pair.nearby,
-            licence: &pair.licence,
-            author: &pair.author,
-            opt_out,
-            pair_id: pair.pair_id.to_string(),
-        };
-        serde_json::to_writer(&mut *self.out, &line).map_err(|error| Error::Output(error.into()))?;
-        self.out.write_all(b"\n").map_err(Error::Output)
+        self.lines.begin_page(&pair.page_url, &pair.source, pair.found_ms);
+        self.lines.begin_image(&pair.image_url, &pair.nearby, &pair.licence, &pair.author, opt_out);
+        self.lines.pair(&pair.caption, &pair.field, pair.pair_id);
+        self.put()
+    }
+
+    fn put(&mut self) -> Result<(), Error> {
+        self.out.write_all(self.lines.done()).map_err(Error::Output)
     }
 }

@@ -139,7 +139,8 @@ impl<R: Read> Records<R> {
         while self.data.get(self.at).is_some_and(|byte| matches!(byte, b'\r' | b'\n')) {
             self.at += 1;
         }
-        if self.at == self.data.len() || self.at > CHUNK {
+        // Not for each stretch of a long member: what is behind has to move.
+        if self.at == self.data.len() || self.at > CHUNK.max(self.data.len() / 2) {
             self.forget();
         }
         match &self.bytes {

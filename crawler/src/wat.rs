@@ -1,16 +1,18 @@
 //! WAT records: what Common Crawl's extractor kept of a page, as one line of JSON.
 //!
-//! Most of such a record is links that are no images. They are passed over by their brackets and quotes alone; only the objects of images
-//! and what stands around the list of links are read as JSON.
+//! Most of such a record is links that are no images, and scripts and metas that say nothing to us. They are passed over by their brackets
+//! alone (`outline`); only the objects of images and what is left around them are read as JSON.
 
 use crate::fetch::AGENT;
+use crate::linked::Image;
 use crate::optout::Directives;
+use crate::outline::{MARK, outline};
 use crate::page::{Found, MAX_IMAGES, Page, Place};
 use crate::urls::web_url;
-use memchr::{memchr, memmem};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 use shards::clean_caption;
 use std::borrow::Cow;
 use std::fmt;
@@ -19,18 +21,36 @@ use url::Url;
 /// Response headers that are kept, beginning with these letters: opt-outs.
 const HEADERS: [&str; 2] = ["x-robots-tag", "tdm-reservation"];
 
+/// Whether a record may name images; most name none, and that is all that has to be known of them.
+pub(crate) fn has_images(block: &[u8]) -> bool {
+    MARK.find(block).is_some()
+}
+
 /// Reads the images of a record that stands for the page at `url`. `None` when it is no JSON of the right shape, `Some(None)` when it
 /// names no image.
 pub(crate) fn read(block: &[u8], url: &Url) -> Option<Option<Page>> {
-    if memmem::find(block, b"\"IMG@").is_none() {
+    if !has_images(block) {
         return Some(None);
     }
-    let text = std::str::from_utf8(block).ok()?;
-    let (images, around) = cut(text)?;
-    if images.is_empty() {
+    let Some(outline) = outline(block) else { return read_whole(block, url) };
+    if outline.images.is_empty() {
         return Some(None);
     }
-    let record: Outer = serde_json::from_str(&around).ok()?;
+    let record: Outer = serde_json::from_slice(&outline.around).ok()?;
+    let images = outline.images.into_iter().filter_map(Image::read);
+    Some(Some(page_of(record, images, url)))
+}
+
+/// [`read`] for records that have no outline, by reading every byte as JSON.
+fn read_whole(block: &[u8], url: &Url) -> Option<Option<Page>> {
+    let record: Outer = serde_json::from_slice(block).ok()?;
+    let value: Value = serde_json::from_slice(block).ok()?;
+    let links = value.pointer("/Envelope/Payload-Metadata/HTTP-Response-Metadata/HTML-Metadata/Links")?.as_array()?;
+    let images: Vec<Image> = links.iter().filter_map(Image::of_value).filter(|image| image.path.0.starts_with("IMG@")).collect();
+    Some((!images.is_empty()).then(|| page_of(record, images.into_iter(), url)))
+}
+
+fn page_of<'a>(record: Outer, images: impl Iterator<Item = Image<'a>>, url: &Url) -> Page {
     let fetched = record.envelope.header.date.0.into_owned();
     let response = record.envelope.payload.response;
     let head = response.html.head;
@@ -40,14 +60,10 @@ pub(crate) fn read(block: &[u8], url: &Url) -> Option<Option<Page>> {
         page.directives.read_meta(&meta.name.0, &meta.content.0, AGENT);
     }
     page.licence = head.links.into_iter().find(|link| is_licence(&link.rel.0)).map(|link| link.url.0.into_owned()).unwrap_or_default();
-    for image in images {
-        if let Ok(image) = serde_json::from_str::<Image>(image)
-            && image.path.0 == "IMG@/src"
-        {
-            take(&mut page, &base, image);
-        }
+    for image in images.filter(|image| image.path.0 == "IMG@/src") {
+        take(&mut page, &base, image);
     }
-    Some(Some(page))
+    page
 }
 
 fn is_licence(rel: &str) -> bool {
@@ -67,53 +83,6 @@ fn take(page: &mut Page, base: &Url, image: Image) {
     } else if let Some(url) = web_url(Some(base), &image.url.0).filter(|_| page.images.len() < MAX_IMAGES) {
         page.images.push(Found::new(Place::Url(url), captions));
     }
-}
-
-/// The objects in the list of links that mention images, and the record without that list's content.
-fn cut(text: &str) -> Option<(Vec<&str>, String)> {
-    let bytes = text.as_bytes();
-    let begin = memmem::find_iter(bytes, b"\"Links\"").find_map(|at| {
-        // A key, not a value: a list follows.
-        let mut rest = bytes[at + 7..].iter().enumerate().filter(|(_, byte)| !byte.is_ascii_whitespace());
-        (*rest.next()?.1 == b':').then_some(())?;
-        rest.next().filter(|(_, byte)| **byte == b'[').map(|(after, _)| at + 8 + after)
-    })?;
-    let (mut at, mut depth, mut start, mut wanted) = (begin, 0usize, begin, false);
-    let mut images = Vec::new();
-    loop {
-        match *bytes.get(at)? {
-            b'"' => {
-                let open = at + 1;
-                at = open;
-                loop {
-                    at += memchr(b'"', &bytes[at..])?;
-                    let slashes = bytes[open..at].iter().rev().take_while(|byte| **byte == b'\\').count();
-                    at += 1;
-                    if slashes % 2 == 0 {
-                        break;
-                    }
-                }
-                wanted |= depth == 1 && bytes[open..at - 1].starts_with(b"IMG@");
-                continue;
-            }
-            b'{' | b'[' => {
-                if depth == 0 {
-                    (start, wanted) = (at, false);
-                }
-                depth += 1;
-            }
-            b']' if depth == 0 => break,
-            b'}' | b']' => {
-                depth = depth.checked_sub(1)?;
-                if depth == 0 && wanted {
-                    images.push(&text[start..=at]);
-                }
-            }
-            _ => {}
-        }
-        at += 1;
-    }
-    Some((images, [&text[..begin], &text[at..]].concat()))
 }
 
 #[derive(Deserialize)]
@@ -183,21 +152,9 @@ struct HeadLink<'a> {
     url: Text<'a>,
 }
 
-#[derive(Deserialize)]
-struct Image<'a> {
-    #[serde(borrow)]
-    path: Text<'a>,
-    #[serde(default, borrow)]
-    url: Text<'a>,
-    #[serde(default, borrow)]
-    alt: Text<'a>,
-    #[serde(default, borrow)]
-    title: Text<'a>,
-}
-
 /// A string, borrowed where it has no escapes; anything else in its place counts as empty.
-#[derive(Default)]
-struct Text<'a>(Cow<'a, str>);
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Text<'a>(pub(crate) Cow<'a, str>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -275,6 +232,7 @@ impl<'de> Deserialize<'de> for Headers {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use serde_json::json;
 
     fn record(headers: &str, head: &str, links: &str) -> String {
         format!(
@@ -359,6 +317,53 @@ mod tests {
             let text = record("", "", &list[1..list.len() - 1]);
             let expected: Vec<String> = links.iter().filter(|(path, ..)| *path == 1).map(|(_, _, alt)| clean_caption(alt)).filter(|alt| !alt.is_empty()).collect();
             prop_assert_eq!(pairs(&text).into_iter().map(|(_, _, alt)| alt).collect::<Vec<_>>(), expected);
+        }
+
+        /// So it does with everything that is left out around them, in any spelling.
+        #[test]
+        fn outlines_agree_with_whole_records(
+            links in proptest::collection::vec(("IMG@/src|IMG@/srcset|A@/href", "[\\PC\\\\\"\\[\\]{},:]{0,12}", "[a-z\\\\\"é{}&; \\[]{0,8}"), 0..6),
+            metas in proptest::collection::vec(("robots|RoBots|diptych|tdm-reservation|author|\"\\[", "noai|noindex, nofollow|1|0|[\\PC{}\"]{0,9}"), 0..5),
+            rels in proptest::collection::vec("license|x LICENSE|stylesheet|[\\PC{}\"]{0,9}", 0..3),
+            headers in proptest::collection::hash_map("x-robots-tag|X-Robots-Tag|TDM-Reservation|server|[a-z\"{\\]]{1,5}", "noai|1|[ -~]{0,9}", 0..4),
+            base in proptest::option::of("/b/|http://o.org/x|[ -~]{0,6}"),
+            (pretty, escaped, odd) in (any::<bool>(), 0usize..4, 0usize..12),
+        ) {
+            let mut head = json!({
+                "Metas": metas.iter().map(|(name, content)| json!({"name": name, "content": content})).collect::<Vec<_>>(),
+                "Link": rels.iter().map(|rel| json!({"path": "LINK@/href", "rel": rel, "url": "/licence"})).collect::<Vec<_>>(),
+                "Scripts": [{"path": "SCRIPT@/src", "url": "]}\"[{IMG@/src"}, [], {}], "Title": "IMG@/src \"Links\":[{",
+            });
+            if let Some(base) = base {
+                head["Base"] = json!(base);
+            }
+            let list: Vec<Value> = links.iter().map(|(path, text, alt)| json!({"text": text, "path": path, "url": "i.jpg?a=b", "alt": alt, "title": text})).collect();
+            let mut whole = json!({"Container": {"Links": [{"path": "IMG@/src"}]}, "Envelope": {
+                "Payload-Metadata": {"HTTP-Response-Metadata": {"Headers": headers, "HTML-Metadata": {"Head": head, "Links": list}}, "Other": [[{}]]},
+                "WARC-Header-Metadata": {"WARC-Date": "2026-01-01T00:00:01Z", "x": ["]"]},
+            }});
+            let response = &mut whole["Envelope"]["Payload-Metadata"]["HTTP-Response-Metadata"];
+            match odd {
+                0 => response["HTML-Metadata"]["Links"] = json!({"path": "IMG@/src"}),
+                1 => response["HTML-Metadata"]["Head"]["Metas"] = json!({}),
+                2 => response["Headers"] = json!("noai"),
+                3 => response["HTML-Metadata"]["Head"] = json!(null),
+                4 => response["HTML-Metadata"]["Links"].as_array_mut().expect("a list").push(json!([{"path": "A"}, "IMG"])),
+                _ => {}
+            }
+            let mut text = if pretty { serde_json::to_string_pretty(&whole).expect("JSON") } else { whole.to_string() };
+            match escaped {
+                0 => text = text.replace("obots", "\\u006fbots").replace("icense", "\\u0069cense"),
+                1 => text = text.replace("\"Links", "\"\\u004cinks").replace("\"Head", "\"\\u0048ead"),
+                _ => {}
+            }
+            let url = Url::parse("https://e.org/a/b.html").expect("a URL");
+            let (read, expected) = (read(text.as_bytes(), &url), read_whole(text.as_bytes(), &url));
+            match read {
+                // Whether the rest of a record without images is sound, nobody asks.
+                Some(None) => prop_assert!(expected.flatten().is_none(), "{}", text),
+                read => prop_assert_eq!(format!("{read:?}"), format!("{expected:?}"), "{}", text),
+            }
         }
 
         #[test]

@@ -11,12 +11,21 @@ macro_rules! identity {
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(pub [u8; $bytes]);
 
+        impl $name {
+            /// Its hex digits.
+            pub fn hex(&self) -> [u8; 2 * $bytes] {
+                const DIGITS: &[u8; 16] = b"0123456789abcdef";
+                let mut hex = [0; 2 * $bytes];
+                for (pair, byte) in hex.chunks_exact_mut(2).zip(self.0) {
+                    pair.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+                }
+                hex
+            }
+        }
+
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                const DIGITS: &[u8; 16] = b"0123456789abcdef";
-                let hex: String =
-                    self.0.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(|half| char::from(DIGITS[usize::from(half)])).collect();
-                f.write_str(&hex)
+                f.write_str(std::str::from_utf8(&self.hex()).map_err(|_| fmt::Error)?)
             }
         }
 
@@ -50,10 +59,20 @@ identity!(ImageId, 32, "The BLAKE3 hash of an image's bytes as they were receive
 impl PairId {
     /// Names the pair of `canonical_url` (see [`crate::canonical_url`]) and `caption` (see [`crate::clean_caption`]).
     pub fn new(canonical_url: &str, caption: &str) -> Self {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(canonical_url.as_bytes()).update(&[0]).update(caption.as_bytes());
+        let (url, caption) = (canonical_url.as_bytes(), caption.as_bytes());
+        // One piece is hashed in half the time of three; most are this short.
+        let mut piece = [0; 512];
+        let length = url.len() + 1 + caption.len();
+        let hash = match piece.get_mut(..length) {
+            Some(piece) => {
+                piece[..url.len()].copy_from_slice(url);
+                piece[url.len() + 1..].copy_from_slice(caption);
+                blake3::hash(piece)
+            }
+            None => blake3::Hasher::new().update(url).update(&[0]).update(caption).finalize(),
+        };
         let mut bytes = [0; 16];
-        bytes.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
+        bytes.copy_from_slice(&hash.as_bytes()[..16]);
         PairId(bytes)
     }
 
@@ -82,6 +101,15 @@ mod tests {
         assert_eq!(id.to_string().parse::<PairId>(), Ok(id));
         assert!("xyz".parse::<PairId>().is_err());
         assert!("é".repeat(16).parse::<PairId>().is_err());
+    }
+
+    #[test]
+    fn short_and_long_pairs_are_hashed_alike() {
+        for length in [0, 1, 500, 509, 510, 511, 512, 3000] {
+            let url = "u".repeat(length);
+            let hash = blake3::hash(&[url.as_bytes(), b"\0", b"c"].concat());
+            assert_eq!(PairId::new(&url, "c").0, hash.as_bytes()[..16]);
+        }
     }
 
     #[test]

@@ -1,20 +1,23 @@
 //! One spelling for each URL, so that the same picture has the same identity wherever it is linked.
 
+use std::borrow::Cow;
 use url::Url;
 
 /// Returns the canonical spelling of `url`: scheme and host in lower case, default port and fragment dropped, dot
 /// segments resolved (all that the URL standard's parser does already), escapes in upper-case hex, and escaped unreserved
 /// characters (RFC 3986, 6.2.2.2) written plainly.
 pub fn canonical_url(url: &Url) -> String {
-    let mut url = url.clone();
-    url.set_fragment(None);
+    let mut url = Cow::Borrowed(url);
+    if url.fragment().is_some() {
+        url.to_mut().set_fragment(None);
+    }
     if url.query() == Some("") {
-        url.set_query(None);
+        url.to_mut().set_query(None);
     }
     let text = url.as_str();
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
-    while let Some(at) = rest.find('%') {
+    while let Some(at) = memchr::memchr(b'%', rest.as_bytes()) {
         out.push_str(&rest[..at]);
         rest = &rest[at..];
         match rest.get(1..3).and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
