@@ -186,7 +186,7 @@ fn status_speaks_of_every_stage() {
         "urls:list.csv: done; jobs 1 done and 0 left",
         "pool       6 pairs of 6 candidates",
         "failed     http_4xx 2",
-        "diptych crawl --corpus corpus --retry timeout,connect,http_5xx",
+        "diptych crawl --corpus corpus --retry http_4xx",
         "curate     default: kept 6 of 6",
         "shard      corpus-shards: 6 samples",
         "no run in runs",
