@@ -1,7 +1,8 @@
 //! What is measured of a picture once, at ingest, while its pixels are at hand.
 
-use crate::shrink;
+use crate::{resize_exact, shrink};
 use image::RgbImage;
+use std::borrow::Cow;
 
 /// Sides of the colour thumbnail in pixels.
 pub const THUMBNAIL_SIDE: u32 = 8;
@@ -24,11 +25,11 @@ pub struct Measures {
 impl Measures {
     /// Takes all measures.
     pub fn of(pixels: &RgbImage) -> Self {
-        let small = small(pixels);
+        let near = reduced(pixels);
         Measures {
             pixel_hash: pixel_hash(pixels),
-            perceptual_hash: hash_of(&small),
-            thumbnail: thumbnail_of(&small),
+            perceptual_hash: hash_of(&near),
+            thumbnail: thumbnail_of(&near),
             flatness: flatness(pixels),
         }
     }
@@ -41,10 +42,12 @@ pub fn pixel_hash(pixels: &RgbImage) -> String {
     hasher.finalize().to_hex()[..32].to_string()
 }
 
-/// The picture at 32 x 32, each pixel the mean of what it covers: what both measures of its looks are taken from, so that all
-/// pixels are read once.
-fn small(pixels: &RgbImage) -> RgbImage {
-    shrink(pixels, HASH_SIDE as u32, HASH_SIDE as u32)
+/// The picture at 64 pixels a side, if it is at least twice as large: what the two measures of its looks are taken from, which
+/// would otherwise each read every pixel. They shrink it further with a kernel that overlaps: means of squares instead (32 x 32, and 8 x 8
+/// of these) find 25 of the 61 copies in CIFAR-10 that this finds.
+fn reduced(pixels: &RgbImage) -> Cow<'_, RgbImage> {
+    const SIDE: u32 = 64;
+    if pixels.width().min(pixels.height()) < 2 * SIDE { Cow::Borrowed(pixels) } else { Cow::Owned(shrink(pixels, SIDE, SIDE)) }
 }
 
 /// How far above the median a coefficient must lie to count as 1, as a share of the mean magnitude. A drawn shape has many
@@ -56,10 +59,11 @@ const HASH_MARGIN: f32 = 0.05;
 /// at 32 x 32. Copies re-encoded, resized or brightened differ in few bits; colour alone is not seen, which is why
 /// [`thumbnail`] stands beside it.
 pub fn perceptual_hash(pixels: &RgbImage) -> u64 {
-    hash_of(&small(pixels))
+    hash_of(&reduced(pixels))
 }
 
-fn hash_of(small: &RgbImage) -> u64 {
+fn hash_of(pixels: &RgbImage) -> u64 {
+    let small = resize_exact(pixels, HASH_SIDE as u32, HASH_SIDE as u32);
     let grey: Vec<f32> = small.pixels().map(|p| 0.299 * f32::from(p[0]) + 0.587 * f32::from(p[1]) + 0.114 * f32::from(p[2])).collect();
     // Frequencies 1 to 8 in both directions: the constant one carries brightness only.
     let wave: Vec<[f32; HASH_SIDE]> =
@@ -81,11 +85,11 @@ fn hash_of(small: &RgbImage) -> u64 {
 
 /// 8 x 8 RGB average colours, row by row, 192 bytes.
 pub fn thumbnail(pixels: &RgbImage) -> Vec<u8> {
-    thumbnail_of(&small(pixels))
+    thumbnail_of(&reduced(pixels))
 }
 
-fn thumbnail_of(small: &RgbImage) -> Vec<u8> {
-    shrink(small, THUMBNAIL_SIDE, THUMBNAIL_SIDE).into_raw()
+fn thumbnail_of(pixels: &RgbImage) -> Vec<u8> {
+    resize_exact(pixels, THUMBNAIL_SIDE, THUMBNAIL_SIDE).into_raw()
 }
 
 /// Share of pixels (0 to 1) whose colour, at 4 bits a channel, is the most frequent one: 1 for a blank picture. Of pictures of
@@ -116,7 +120,7 @@ pub fn flatness(pixels: &RgbImage) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Limits, decode, encode_jpeg, resize_exact};
+    use crate::{Limits, decode, encode_jpeg};
     use image::Rgb;
 
     /// A picture of soft blobs, different for each seed.

@@ -181,6 +181,7 @@ proptest! {
             imageops::crop_imm(&pixels, 0, 0, (width - edge.min(width)).max(1), (height - edge.min(height)).max(1)).to_image()
         };
         let (mean, _) = distance(&inner(ours(&bytes, 1).expect("of the kind")), &inner(others(&bytes)));
-        prop_assert!(mean < 1.0, "{}", mean);
+        // Roundings of few pixels may all fall one way; a wrong neighbour makes tens.
+        prop_assert!(mean < 2.5, "{}", mean);
     }
 }
