@@ -52,7 +52,7 @@ stage crawl "$diptych" crawl --corpus "$out/corpus" --queries "$out/queries.parq
 stage curate "$diptych" curate --corpus "$out/corpus" --without min-side --without caption-repeated
 stage shard "$diptych" shard --manifest "$out/corpus/selection/default/manifest.parquet" --out "$out/shards" --holdout 0.02
 stage train "$diptych" train --manifest "$out/shards/manifest.parquet" --model small-resnet --image-size 32 --out "$out/runs/cifar" \
-  --epochs "${EPOCHS:-9}" --batch-size 128 --lr "${LR:-6e-3}" --warmup 400 --weight-decay 0.1 --augment flip-shift --resume ${TRAIN_FLAGS:-}
+  --epochs "${EPOCHS:-8}" --batch-size 128 --lr "${LR:-6e-3}" --warmup 400 --weight-decay 0.1 --augment flip-shift --resume ${TRAIN_FLAGS:-}
 stage import "$diptych" import "folder:$out/test" --out "$out/test-set"
 stage eval "$diptych" eval zero-shot --checkpoint "$out/runs/cifar" --manifest "$out/test-set/manifest.parquet" --split test --templates cifar
 
