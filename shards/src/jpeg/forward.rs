@@ -2,6 +2,7 @@
 
 #[cfg(target_arch = "x86_64")]
 use super::avx2;
+use super::transform::{Row, add, sub, times};
 
 // Constants of the transform of Arai, Agui and Nakajima (1988): five products, the other factors are left to quantisation.
 pub(super) const C4: f32 = 0.707_106_77; // cos(4 pi / 16)
@@ -28,20 +29,6 @@ pub(super) fn choose() -> Forward {
         return |plane, stride, factors| unsafe { avx2::forward(plane, stride, factors) };
     }
     plain
-}
-
-type Row = [f32; 8];
-
-fn add(a: Row, b: Row) -> Row {
-    std::array::from_fn(|i| a[i] + b[i])
-}
-
-fn sub(a: Row, b: Row) -> Row {
-    std::array::from_fn(|i| a[i] - b[i])
-}
-
-fn times(a: Row, by: f32) -> Row {
-    a.map(|value| value * by)
 }
 
 /// Transforms eight columns.

@@ -78,17 +78,18 @@ pub(super) fn flat(mean: i16, factor: f32, out: &mut [u8], stride: usize, (acros
     (0..down).for_each(|y| out[y * stride..][..across].fill(value));
 }
 
-type Row = [f32; 8];
+/// Eight numbers that are worked on side by side.
+pub(super) type Row = [f32; 8];
 
-fn add(a: Row, b: Row) -> Row {
+pub(super) fn add(a: Row, b: Row) -> Row {
     std::array::from_fn(|i| a[i] + b[i])
 }
 
-fn sub(a: Row, b: Row) -> Row {
+pub(super) fn sub(a: Row, b: Row) -> Row {
     std::array::from_fn(|i| a[i] - b[i])
 }
 
-fn times(a: Row, by: f32) -> Row {
+pub(super) fn times(a: Row, by: f32) -> Row {
     a.map(|value| value * by)
 }
 
