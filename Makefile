@@ -30,7 +30,7 @@ setup: ## Check the tools, fetch libtorch and the tokenizer's merges (once, outs
 	@./training/merges.sh >/dev/null
 
 build: setup ## Build the program (about ten minutes the first time on two cores)
-	@cargo build --release --bin diptych
+	@cargo build --release -p diptych --bins
 
 demo: build ## Run every stage on a small web of the program's own and write a report (OUT=demo-out SEED=1)
 	@$(DIPTYCH) demo $(call flag,out,OUT) $(call flag,seed,SEED)
@@ -79,7 +79,7 @@ lint: setup ## Check formatting and clippy's warnings
 	@cargo clippy --release --workspace --all-targets -- -D warnings
 
 fuzz: setup ## Feed damaged input to all readers of foreign bytes (SECONDS=10 for each, TARGETS='dump-bz2 ...', SEED=1); failing inputs stay in fuzz-out/
-	@cargo build --release --bin diptych --bin fuzz -p diptych -p fuzz
+	@cargo build --release --bins -p diptych -p fuzz
 	@ulimit -v 8000000; $(CARGO_TARGET_DIR)/release/fuzz $(call flag,seconds,SECONDS) $(call flag,seed,SEED) $(TARGETS)
 
 # Compares with Python peers on real data, in virtual environments outside the tree.
@@ -118,7 +118,7 @@ interop-transform: models-python ## The evaluation transform beside torchvision'
 models-python: build
 	@[ -x '$(PYTHON3)' ] || { python3 -m venv '$(CACHE)/interop-models' && \
 	  '$(CACHE)/interop-models/bin/pip' install -q torch==2.11.0 open_clip_torch==3.3.0 'transformers>=5,<6'; }
-	@cargo build --release -p diptych -p training --bin diptych --example forward --example pace --example tokens
+	@cargo build --release -p diptych -p training --bins --example forward --example pace --example tokens
 
 golden: models-python ## Write training/golden anew: open_clip's figures that the tests compare with
 	@'$(PYTHON3)' tests/interop/golden.py '$(CURDIR)'

@@ -1,11 +1,12 @@
 """Pictures per second of processor time against img2dataset, on one list of photographs from nginx on loopback, in one run.
 
-    fetch.py DIPTYCH PHOTOS.tar [--repeat N] [--rounds N] [--processes N]
+    fetch.py DIPTYCH PHOTOS.tar [--repeat N] [--rounds N] [--processes N] [--cpus 0,1]
 
 Run it with the Python of a virtual environment that has img2dataset, numpy and OpenCV. Both sides make pictures of keep_ratio 256,
 JPEG quality 95, in WebDataset tars with a Parquet table, from the same list (each photograph N times under names of its own, so that
 both fetch each URL). img2dataset runs with a process for each core, as diptych uses all of them, and 32 threads in each, as its README
-advises (--processes for another number); its processor time is that of all its processes. Rounds alternate. Compared are the successes, and the pixels of the pictures of the first round: the median PSNR of
+advises (--processes for another number); its processor time is that of all its processes. --cpus binds both sides to some processors, and
+nginx to the others: where two processors are halves of one core, each is slower when both are busy, which costs most who uses both. Rounds alternate. Compared are the successes, and the pixels of the pictures of the first round: the median PSNR of
 ours against theirs.
 """
 
@@ -94,13 +95,20 @@ def main():
     parser.add_argument("photos")
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--processes", type=int, default=os.cpu_count())
+    parser.add_argument("--processes", type=int)
+    parser.add_argument("--cpus", default=",".join(map(str, sorted(os.sched_getaffinity(0)))))
     parser.add_argument("--port", type=int, default=18934)
     parser.add_argument("--ours-only", action="store_true")
     flags = parser.parse_args()
     folder = pathlib.Path(tempfile.mkdtemp())
+    ours, others = {int(cpu) for cpu in flags.cpus.split(",")}, os.sched_getaffinity(0)
+    # A child inherits where it may run.
+    os.sched_setaffinity(0, others - ours or others)
     server, names = serve(flags.photos, folder, flags.port)
-    result = {"photographs": len(names), "urls": len(names) * flags.repeat, "img2dataset_processes": flags.processes, "ours": [], "img2dataset": []}
+    os.sched_setaffinity(0, ours)
+    flags.processes = flags.processes or len(ours)
+    result = {"photographs": len(names), "urls": len(names) * flags.repeat, "cpus": flags.cpus, "img2dataset_processes": flags.processes, "ours": [],
+              "img2dataset": []}
     try:
         urls = [f"http://127.0.0.1:{flags.port}/r{round}/{name}" for round in range(flags.repeat) for name in names]
         rows = "".join(f"{url},photograph {n}\n" for n, url in enumerate(urls))

@@ -51,7 +51,7 @@ pub fn run(flags: &cli::Demo) -> Result<(), Failure> {
         let begin = Instant::now();
         let command = Cli::try_parse_from(std::iter::once("diptych").chain(args.iter().map(String::as_str)))
             .map_err(|error| Failure::Usage(error.to_string()))?;
-        crate::run(command.command)?;
+        crate::run_with_torch(&command.command)?;
         seconds.push((name.to_string(), begin.elapsed().as_secs_f64()));
     }
     server.abort();

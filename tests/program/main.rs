@@ -14,4 +14,5 @@ mod shard;
 mod store;
 mod takedown;
 mod tidy;
+mod two;
 mod whole;
