@@ -69,7 +69,10 @@ fn hand_over() -> Failure {
         Err(error) => return error.into(),
     };
     let error = std::process::Command::new(&path).args(std::env::args_os().skip(1)).exec();
-    let text = format!("cannot start {}, which has the commands that compute: {error}; `make build` makes both, keep them together", path.display());
+    let text = format!(
+        "cannot start {}, which has the commands that compute: {error}; `make build` makes both, keep them together",
+        path.display()
+    );
     std::io::Error::new(error.kind(), text).into()
 }
 

@@ -3,7 +3,7 @@
 //! Works on pixels only; runs on rayon's threads, so that the ones that fetch are never busy with it.
 
 use crate::CrawlOptions;
-use shards::{Format, ImageId, Limits, Measures, PictureError, ResizeMode, decode, encode_jpeg, outcome};
+use shards::{Format, ImageId, Limits, Measures, PictureError, Received, ResizeMode, outcome};
 use std::panic::AssertUnwindSafe;
 
 /// What is made of images, and which are refused; the names are img2dataset's.
@@ -89,18 +89,17 @@ pub(crate) struct Ingested {
 /// # Errors
 /// When they are no picture, a damaged one, one beyond the limits, or one that the recipe refuses.
 pub(crate) fn ingest(bytes: &[u8], recipe: &Recipe) -> Result<Ingested, Spoilt> {
-    let picture = decode(bytes, &Limits::default())?;
-    let original = picture.pixels.dimensions();
+    let picture = Received::decode(bytes, &Limits::default())?;
+    let original = picture.dimensions();
     if let Some(spoilt) = recipe.refusal(original) {
         return Err(spoilt);
     }
-    let measures = Measures::of(&picture.pixels);
-    let (format, turned) = (picture.format, picture.turned);
-    let stored = recipe.resize_mode.apply(picture.pixels, recipe.image_size, recipe.resize_only_if_bigger);
+    let measures = picture.measures();
+    let stored = picture.resize(recipe.resize_mode, recipe.image_size, recipe.resize_only_if_bigger);
     let sides = stored.dimensions();
     // Bytes that need no change but for a turn said in their header, which not every reader obeys, are changed all the same.
-    let kept = recipe.skip_reencode && format == Format::Jpeg && !turned && sides == original;
-    let jpeg = if kept { bytes.to_vec() } else { encode_jpeg(&stored, recipe.encode_quality)? };
+    let kept = recipe.skip_reencode && stored.format == Format::Jpeg && !stored.turned && sides == original;
+    let jpeg = if kept { bytes.to_vec() } else { stored.encode_jpeg(recipe.encode_quality)? };
     Ok(Ingested { jpeg, sides, original, image_id: ImageId::of(bytes), measures })
 }
 
@@ -119,6 +118,7 @@ pub(crate) async fn on_pool<T: Send + 'static>(work: impl FnOnce() -> T + Send +
 mod tests {
     use super::*;
     use image::{Rgb, RgbImage};
+    use shards::{decode, encode_jpeg};
 
     fn recipe(image_size: u32, resize_mode: ResizeMode) -> Recipe {
         Recipe::of(&CrawlOptions { image_size, resize_mode, ..CrawlOptions::new("c", Vec::new()) })

@@ -9,7 +9,7 @@
 //! - manifests made of others: [`shuffle`] packs the samples of one into shuffled tars, [`import`] makes one of foreign data;
 //! - addresses: `s3://`, `gs://` and `https://` wherever a path to read from stands ([`Stored`], [`beside`]);
 //! - takedown: [`Removed`], which readers obey, [`take_down`] and [`erase`], which rewrite;
-//! - pictures: [`decode`] under [`Limits`], [`Jpeg`] for reduced ones, [`ResizeMode`], [`encode_jpeg`], [`Measures`] taken once at ingest;
+//! - pictures: [`decode`] under [`Limits`], [`Jpeg`] for reduced ones, [`Received`] on their way in with [`ResizeMode`] and [`Measures`];
 //! - [`Job`] and [`Commit`], the words in which the crawler and the catalogue speak of work;
 //! - [`Meter`], the counter that the program draws as progress.
 //!
@@ -34,6 +34,7 @@ mod meter;
 pub mod outcome;
 mod pack;
 mod picture;
+mod received;
 mod removed;
 mod resize;
 mod rows;
@@ -54,7 +55,7 @@ pub use files::{AtomicFile, hash_file, remove_temporaries, sync_folder, write_at
 pub use folder::AtomicFolder;
 pub use ids::{ImageId, PairId};
 pub use import::{IMPORT_KINDS, ImportOptions, ImportSummary, PoolImport, PoolSource, Queries, Segment, import, pool_sources};
-pub use jpeg::{Jpeg, jpeg_size};
+pub use jpeg::{Jpeg, Samples, jpeg_size};
 pub use ledger::{Commit, HostDelta, Job, JobKind, NewJob, PageLink, SegmentTotals, TakenUp};
 pub use leftovers::leftovers;
 pub use measure::{Measures, THUMBNAIL_SIDE, flatness, perceptual_hash, pixel_hash, thumbnail};
@@ -63,6 +64,7 @@ pub use meta::{FORMAT_VERSION, Meta};
 pub use meter::Meter;
 pub use pack::{SUMS, write_json};
 pub use picture::{Format, Limits, Picture, PictureError, decode, encode_jpeg, png_bytes};
+pub use received::Received;
 pub use removed::{REMOVED, Removed, url_name};
 pub use resize::{ResizeMode, resize_exact, shrink};
 pub use rows::{Candidate, PoolRow, Reason, Removal, Sample};

@@ -1,5 +1,6 @@
 //! What is measured of a picture once, at ingest, while its pixels are at hand.
 
+use crate::jpeg::Samples;
 use crate::{resize_exact, shrink};
 use image::RgbImage;
 use std::borrow::Cow;
@@ -33,21 +34,45 @@ impl Measures {
             flatness: flatness(pixels),
         }
     }
+
+    /// Takes all measures from a JPEG's samples: looks as those of its RGB pixels but for rounding, flatness the same.
+    pub(crate) fn of_samples(samples: &Samples) -> Self {
+        let (width, height) = samples.dimensions();
+        let near = if width.min(height) < 2 * NEAR { samples.rgb() } else { samples.square(NEAR as usize) };
+        let near = reduced(&near);
+        let mut hasher = blake3::Hasher::new();
+        samples.hash(&mut hasher);
+        let mut colours = Colours::new();
+        samples.rows(rows_between(width, height), |row| colours.count(row));
+        Measures {
+            pixel_hash: shortened(&hasher),
+            perceptual_hash: hash_of(&near),
+            thumbnail: thumbnail_of(&near),
+            flatness: colours.flatness(),
+        }
+    }
 }
 
-/// First 16 bytes, in hex, of BLAKE3(width, height, RGB bytes): equal for copies that decode to the same pixels.
+/// First 16 bytes, in hex, of BLAKE3(width, height, RGB bytes): equal for copies that decode to the same pixels. Of a JPEG that is
+/// taken by its samples these are hashed (`FORMAT.md`): it has no copies of other formats that are equal to the last bit.
 pub fn pixel_hash(pixels: &RgbImage) -> String {
     let mut hasher = blake3::Hasher::new();
     hasher.update(&pixels.width().to_le_bytes()).update(&pixels.height().to_le_bytes()).update(pixels.as_raw());
+    shortened(&hasher)
+}
+
+fn shortened(hasher: &blake3::Hasher) -> String {
     hasher.finalize().to_hex()[..32].to_string()
 }
+
+/// Sides of the picture that looks are measured of.
+const NEAR: u32 = 64;
 
 /// The picture at 64 pixels a side, if it is at least twice as large: what the two measures of its looks are taken from, which
 /// would otherwise each read every pixel. They shrink it further with a kernel that overlaps: with means of squares instead (32 x 32, and
 /// 8 x 8 of these) 25 copies are found among CIFAR-10's training pictures, with this 62.
 fn reduced(pixels: &RgbImage) -> Cow<'_, RgbImage> {
-    const SIDE: u32 = 64;
-    if pixels.width().min(pixels.height()) < 2 * SIDE { Cow::Borrowed(pixels) } else { Cow::Owned(shrink(pixels, SIDE, SIDE)) }
+    if pixels.width().min(pixels.height()) < 2 * NEAR { Cow::Borrowed(pixels) } else { Cow::Owned(shrink(pixels, NEAR, NEAR)) }
 }
 
 /// How far above the median a coefficient must lie to count as 1, as a share of the mean magnitude. A drawn shape has many
@@ -96,25 +121,48 @@ fn thumbnail_of(pixels: &RgbImage) -> Vec<u8> {
 /// 256 and more pixels a side every fourth row is looked at.
 pub fn flatness(pixels: &RgbImage) -> f32 {
     let (width, height) = pixels.dimensions();
-    let every = if width.min(height) < 256 { 1 } else { 4 };
-    // Two counts of each colour, so that neighbours of one colour do not wait for each other.
-    let mut counts = vec![[0u32; 2]; 1 << 12];
-    let colour = |pixel: &[u8]| usize::from(pixel[0] >> 4) << 8 | usize::from(pixel[1] >> 4) << 4 | usize::from(pixel[2] >> 4);
-    let mut seen = 0;
-    for row in pixels.as_raw().chunks_exact(width.max(1) as usize * 3).step_by(every) {
+    let mut colours = Colours::new();
+    let rows = pixels.as_raw().chunks_exact(width.max(1) as usize * 3);
+    rows.step_by(rows_between(width, height)).for_each(|row| colours.count(row));
+    colours.flatness()
+}
+
+/// From one row to the next that is looked at for flatness.
+fn rows_between(width: u32, height: u32) -> usize {
+    if width.min(height) < 256 { 1 } else { 4 }
+}
+
+/// How often each colour was seen, at 4 bits a channel.
+struct Colours {
+    /// Two counts of each, so that neighbours of one colour do not wait for each other.
+    counts: Vec<[u32; 2]>,
+    seen: usize,
+}
+
+impl Colours {
+    fn new() -> Self {
+        Colours { counts: vec![[0; 2]; 1 << 12], seen: 0 }
+    }
+
+    #[inline(always)]
+    fn count(&mut self, row: &[u8]) {
+        let colour = |pixel: &[u8]| usize::from(pixel[0] >> 4) << 8 | usize::from(pixel[1] >> 4) << 4 | usize::from(pixel[2] >> 4);
         let pairs = row.chunks_exact(6);
         let odd = pairs.remainder();
         for pair in pairs {
-            counts[colour(pair)][0] += 1;
-            counts[colour(&pair[3..])][1] += 1;
+            self.counts[colour(pair)][0] += 1;
+            self.counts[colour(&pair[3..])][1] += 1;
         }
         if !odd.is_empty() {
-            counts[colour(odd)][0] += 1;
+            self.counts[colour(odd)][0] += 1;
         }
-        seen += width;
+        self.seen += row.len() / 3;
     }
-    let most = counts.iter().map(|count| count[0] + count[1]).max().unwrap_or(0);
-    most as f32 / seen.max(1) as f32
+
+    fn flatness(&self) -> f32 {
+        let most = self.counts.iter().map(|count| count[0] + count[1]).max().unwrap_or(0);
+        most as f32 / self.seen.max(1) as f32
+    }
 }
 
 #[cfg(test)]

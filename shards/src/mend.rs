@@ -5,8 +5,7 @@
 use crate::pack::sniff;
 use crate::tar::{BLOCK, header, member_sum};
 use crate::{
-    Candidate, Error, Extent, ImageId, Limits, Measures, PairId, PoolRow, Sample, TableWriter, TarReader, decode, erase, member_at,
-    read_extent,
+    Candidate, Error, Extent, ImageId, Limits, PairId, PoolRow, Received, Sample, TableWriter, TarReader, erase, member_at, read_extent,
 };
 use serde_json::Value;
 use std::collections::HashMap;
@@ -229,7 +228,7 @@ fn pool_row(members: &Members, record: &Value, bytes: &[u8], candidates: &HashMa
     let word = |name: &str| record.get(name).and_then(Value::as_str).map(str::to_string);
     let number = |name: &str| record.get(name).and_then(Value::as_u64).and_then(|n| u32::try_from(n).ok());
     let pair_id: PairId = word("pair_id")?.parse().ok()?;
-    let measures = Measures::of(&decode(bytes, &Limits::default()).ok()?.pixels);
+    let measures = Received::decode(bytes, &Limits::default()).ok()?.measures();
     Some(PoolRow {
         url: word("url")?,
         caption: word("caption")?,

@@ -6,6 +6,9 @@ use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer
 use image::{Rgb, RgbImage};
 use serde::{Deserialize, Serialize};
 
+/// Something across and something down.
+type Pair = (usize, usize);
+
 /// How a picture is brought to the corpus' image size `n`. Names are img2dataset's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -44,6 +47,26 @@ impl std::fmt::Display for ResizeMode {
 }
 
 impl ResizeMode {
+    /// What [`ResizeMode::apply`] does with a picture of these sides, if it only shrinks it and cuts something out: the sides it is shrunk to,
+    /// and offset and sides of the window.
+    pub(crate) fn window(self, (width, height): (u32, u32), n: u32) -> Option<(Pair, Pair, Pair)> {
+        let side = match self {
+            ResizeMode::KeepRatio | ResizeMode::CenterCrop => width.min(height),
+            ResizeMode::KeepRatioLargest => width.max(height),
+            ResizeMode::No | ResizeMode::Border => return None,
+        };
+        if side <= n || n == 0 {
+            return None;
+        }
+        let pair = |(width, height): (u32, u32)| (width as usize, height as usize);
+        let fitted = (scaled(width, n, side), scaled(height, n, side));
+        if fitted.0 > width || fitted.1 > height {
+            return None;
+        }
+        let sides = if self == ResizeMode::CenterCrop { (fitted.0.min(n), fitted.1.min(n)) } else { fitted };
+        Some((pair(fitted), pair(((fitted.0 - sides.0) / 2, (fitted.1 - sides.1) / 2)), pair(sides)))
+    }
+
     /// Brings `pixels` to size `n`. With `only_if_bigger` a smaller picture is not blown up: it keeps its sides, so that what is
     /// stored holds only what was received ([`ResizeMode::Border`] still adds its bars).
     pub fn apply(self, pixels: RgbImage, n: u32, only_if_bigger: bool) -> RgbImage {
@@ -52,8 +75,7 @@ impl ResizeMode {
             if side == n || (side < n && only_if_bigger) {
                 return pixels.clone();
             }
-            let scale = |length: u32| ((u64::from(length) * u64::from(n) + u64::from(side) / 2) / u64::from(side)).max(1) as u32;
-            shrink(&pixels, scale(width), scale(height))
+            shrink(&pixels, scaled(width, n, side), scaled(height, n, side))
         };
         match self {
             ResizeMode::No => pixels,
@@ -72,6 +94,11 @@ impl ResizeMode {
             }
         }
     }
+}
+
+/// `length` of a picture whose side of `side` becomes `n`.
+fn scaled(length: u32, n: u32, side: u32) -> u32 {
+    ((u64::from(length) * u64::from(n) + u64::from(side) / 2) / u64::from(side)).max(1) as u32
 }
 
 /// Shrinks to exactly `width` x `height` by the average of the area that each new pixel covers, as img2dataset does (OpenCV's

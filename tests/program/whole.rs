@@ -54,7 +54,8 @@ fn pictures(folder: &Path) -> Vec<std::path::PathBuf> {
 }
 
 fn pool_row(tar: &mut TarWriter, at: usize, bytes: &[u8]) -> PoolRow {
-    let pixels = shards::decode(bytes, &shards::Limits::default()).expect("a picture").pixels;
+    let picture = shards::Received::decode(bytes, &shards::Limits::default()).expect("a picture");
+    let ((width, height), measures) = (picture.dimensions(), picture.measures());
     let (key, url) = (format!("00001{at:04}"), format!("http://a.example/{at}.jpg"));
     let caption = format!("picture number {at} of some things");
     let mut row = PoolRow {
@@ -63,17 +64,17 @@ fn pool_row(tar: &mut TarWriter, at: usize, bytes: &[u8]) -> PoolRow {
         caption,
         key,
         status: "success".into(),
-        width: pixels.width(),
-        height: pixels.height(),
-        original_width: pixels.width(),
-        original_height: pixels.height(),
+        width,
+        height,
+        original_width: width,
+        original_height: height,
         image_id: ImageId::of(bytes),
         page_url: String::new(),
         query_ids: Vec::new(),
-        pixel_hash: shards::pixel_hash(&pixels),
-        perceptual_hash: shards::perceptual_hash(&pixels),
-        thumbnail: shards::thumbnail(&pixels),
-        flatness: shards::flatness(&pixels),
+        pixel_hash: measures.pixel_hash,
+        perceptual_hash: measures.perceptual_hash,
+        thumbnail: measures.thumbnail,
+        flatness: measures.flatness,
         image_offset: 0,
         image_length: 0,
         text_offset: 0,

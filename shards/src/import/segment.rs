@@ -7,8 +7,8 @@ use super::record::Record;
 use super::tars::{Group, OpenTar, below, groups};
 use super::{AT_ONCE, ImportOptions, ImportSummary, too_long, uids};
 use crate::{
-    Candidate, Error, ImageId, Measures, Picture, PoolRow, Removed, SegmentTotals, Stored, TableWriter, TarWriter, canonical_url,
-    clean_caption, decode, outcome,
+    Candidate, Error, ImageId, Measures, PoolRow, Received, Removed, SegmentTotals, Stored, TableWriter, TarWriter, canonical_url,
+    clean_caption, outcome,
 };
 use polars::io::SerReader;
 use polars::io::parquet::read::ParquetReader;
@@ -180,7 +180,7 @@ fn count(candidates: &[Candidate], pairs: u64, damage: ImportSummary) -> Segment
 /// A picture with its bytes as stored.
 struct Stuff {
     bytes: Vec<u8>,
-    picture: Picture,
+    picture: Received,
     measures: Measures,
 }
 
@@ -205,8 +205,8 @@ fn read(from: &OpenTar, group: &Group, options: &ImportOptions, subset: Option<&
         Some(refusal) => Err(refusal),
         None => {
             let bytes = from.bytes(extent)?;
-            let picture = decode(&bytes, &options.limits).map_err(|error| ("damaged", error.to_string()))?;
-            Ok(Stuff { measures: Measures::of(&picture.pixels), picture, bytes })
+            let picture = Received::decode(&bytes, &options.limits).map_err(|error| ("damaged", error.to_string()))?;
+            Ok(Stuff { measures: picture.measures(), picture, bytes })
         }
     });
     let url = match (&picture, record.url.is_empty()) {
@@ -223,7 +223,7 @@ fn candidate(url: &str, page_url: String, caption: String) -> Candidate {
 }
 
 fn store(tar: &mut TarWriter, key: String, candidate: &Candidate, stuff: &Stuff, original: Option<(u32, u32)>) -> Result<PoolRow, Error> {
-    let (width, height) = stuff.picture.pixels.dimensions();
+    let (width, height) = stuff.picture.dimensions();
     let (original_width, original_height) = original.unwrap_or((width, height));
     let mut row = PoolRow {
         url: candidate.image_url.clone(),

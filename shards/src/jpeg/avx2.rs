@@ -3,6 +3,7 @@
 
 use super::forward::{self, Coefficients};
 use super::transform::{C2, C2_AND_C6, C2_LESS_C6, MIDDLE, SQRT2};
+use crate::simd::{row_of as row, turned};
 use std::arch::x86_64::*;
 
 #[target_feature(enable = "avx2")]
@@ -18,24 +19,6 @@ fn sub(a: __m256, b: __m256) -> __m256 {
 #[target_feature(enable = "avx2")]
 fn times(a: __m256, by: f32) -> __m256 {
     _mm256_mul_ps(a, _mm256_set1_ps(by))
-}
-
-#[target_feature(enable = "avx2")]
-fn row(values: &[f32]) -> __m256 {
-    let v = &values[..8];
-    _mm256_setr_ps(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7])
-}
-
-/// Rows become columns.
-#[target_feature(enable = "avx2")]
-fn turned(r: [__m256; 8]) -> [__m256; 8] {
-    let pairs = |i: usize| (_mm256_unpacklo_ps(r[i], r[i + 1]), _mm256_unpackhi_ps(r[i], r[i + 1]));
-    let ((a0, a1), (a2, a3), (a4, a5), (a6, a7)) = (pairs(0), pairs(2), pairs(4), pairs(6));
-    let fours = |a, b| (_mm256_shuffle_ps::<0x44>(a, b), _mm256_shuffle_ps::<0xee>(a, b));
-    let ((b0, b1), (b2, b3), (b4, b5), (b6, b7)) = (fours(a0, a2), fours(a1, a3), fours(a4, a6), fours(a5, a7));
-    let low = |a, b| _mm256_permute2f128_ps::<0x20>(a, b);
-    let high = |a, b| _mm256_permute2f128_ps::<0x31>(a, b);
-    [low(b0, b4), low(b1, b5), low(b2, b6), low(b3, b7), high(b0, b4), high(b1, b5), high(b2, b6), high(b3, b7)]
 }
 
 /// Two rows of 32-bit numbers as one of 16 bits, in their order.

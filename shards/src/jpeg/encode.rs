@@ -1,6 +1,7 @@
 //! Writing JPEG: baseline, 4:2:0, the Huffman tables of ITU-T T.81, annex K. As fast as libjpeg-turbo on processors with AVX2.
 
 use super::forward::{self, Coefficients};
+use super::samples::Samples;
 use super::transform::PLACES as ORDER;
 use super::{ZIGZAG, left_out};
 use crate::simd;
@@ -48,13 +49,30 @@ const CHROMA_AC: CodeList = (
 /// # Panics
 /// When `rgb` has another length than width x height x 3, or a side is 0 or above 65,535.
 pub(crate) fn encode(rgb: &[u8], width: usize, height: usize, quality: u8) -> Vec<u8> {
-    assert!(rgb.len() == width * height * 3 && (1..=0xffff).contains(&width) && (1..=0xffff).contains(&height));
+    assert_eq!(rgb.len(), width * height * 3);
+    write(Source::Rgb(rgb), width, height, quality)
+}
+
+/// Encodes samples with a chroma sample for each 2 x 2 pixels, as [`encode`] does.
+pub(super) fn encode_samples(samples: &Samples, quality: u8) -> Vec<u8> {
+    write(Source::Samples(samples), samples.width, samples.height, quality)
+}
+
+/// Where rows come from.
+#[derive(Clone, Copy)]
+enum Source<'a> {
+    Rgb(&'a [u8]),
+    Samples(&'a Samples),
+}
+
+fn write(source: Source, width: usize, height: usize, quality: u8) -> Vec<u8> {
+    assert!((1..=0xffff).contains(&width) && (1..=0xffff).contains(&height));
     let tables = [LUMA, CHROMA].map(|base| quantisation(&base, quality));
-    let mut out = Vec::with_capacity(rgb.len() / 4 + 1024);
+    let mut out = Vec::with_capacity(width * height * 3 / 4 + 1024);
     head(&mut out, width as u16, height as u16, &tables);
     simd::widest(
         #[inline(always)]
-        || scan(rgb, width, height, &tables, &mut out),
+        || scan(source, width, height, &tables, &mut out),
     );
     out.extend([0xff, 0xd9]);
     out
@@ -119,7 +137,7 @@ impl Kind {
 
 /// Writes the entropy-coded data.
 #[inline(always)]
-fn scan(rgb: &[u8], width: usize, height: usize, tables: &[[u8; 64]; 2], out: &mut Vec<u8>) {
+fn scan(source: Source, width: usize, height: usize, tables: &[[u8; 64]; 2], out: &mut Vec<u8>) {
     let luma = Kind::new(&tables[0], LUMA_DC, LUMA_AC);
     let chroma = Kind::new(&tables[1], CHROMA_DC, CHROMA_AC);
     let wide = width.next_multiple_of(MCU);
@@ -127,7 +145,10 @@ fn scan(rgb: &[u8], width: usize, height: usize, tables: &[[u8; 64]; 2], out: &m
     let mut bits = Bits { out, held: 0, free: 64 };
     let (mut before, transform) = ([0i32; 3], forward::choose());
     for top in (0..height).step_by(MCU) {
-        planes.fill(rgb, width, height, top);
+        match source {
+            Source::Rgb(rgb) => planes.fill(rgb, width, height, top),
+            Source::Samples(samples) => planes.fill_from(samples, top),
+        }
         for left in (0..wide).step_by(MCU) {
             for (dy, dx) in [(0, 0), (0, 8), (8, 0), (8, 8)] {
                 let block = transform(&planes.luma[dy * wide + left + dx..], wide, &luma.factors);
@@ -163,6 +184,22 @@ impl Planes {
     }
 
     #[inline(always)]
+    fn fill_from(&mut self, samples: &Samples, top: usize) {
+        let wide = self.wide;
+        for y in 0..MCU {
+            let from = (top + y).min(samples.height - 1) * samples.luma.stride;
+            centre(&samples.luma.samples[from..][..samples.width], &mut self.luma[y * wide..][..wide]);
+        }
+        let (width, height) = (samples.width.div_ceil(2), samples.height.div_ceil(2));
+        for (plane, rows) in samples.chroma.iter().zip(&mut self.chroma) {
+            for y in 0..SIDE {
+                let from = (top / 2 + y).min(height - 1) * plane.stride;
+                centre(&plane.samples[from..][..width], &mut rows[y * (wide / 2)..][..wide / 2]);
+            }
+        }
+    }
+
+    #[inline(always)]
     fn fill(&mut self, rgb: &[u8], width: usize, height: usize, top: usize) {
         let wide = self.wide;
         for y in 0..MCU {
@@ -178,6 +215,14 @@ impl Planes {
             }
         }
     }
+}
+
+/// A row of samples around zero, its last one repeated.
+#[inline(always)]
+fn centre(samples: &[u8], row: &mut [f32]) {
+    row.iter_mut().zip(samples).for_each(|(to, &from)| *to = f32::from(from) - 128.0);
+    let last = row[samples.len() - 1];
+    row[samples.len()..].fill(last);
 }
 
 /// A row of RGB as luma and chroma (JFIF), all around zero; what is wider than the row repeats its last pixel.

@@ -1,8 +1,8 @@
 //! JPEG by our own hands (ITU-T T.81), since pictures are most of what collecting and loading compute.
 //!
 //! [`encode`] writes baseline JPEG. [`Jpeg`] reads what cameras and web sites write nearly always: Huffman-coded, sequential, 8 bits,
-//! one scan, grey or YCbCr; whole, or reduced to a half, a quarter or an eighth of its sides. Whatever is otherwise, or damaged,
-//! is left to the decoder that reads everything ([`crate::decode`]).
+//! one scan, grey or YCbCr; whole, or reduced to a half, a quarter or an eighth of its sides; as RGB or as the samples it holds
+//! ([`Samples`]). Whatever is otherwise, or damaged, is left to the decoder that reads everything ([`crate::decode`]).
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -12,10 +12,12 @@ mod encode;
 mod forward;
 mod frame;
 mod pixels;
+mod samples;
 mod transform;
 
 pub(crate) use encode::encode;
 pub use frame::{Jpeg, jpeg_size};
+pub use samples::Samples;
 
 /// Place in a block, row by row, of each coefficient in the order in which they are stored (T.81, figure A.6).
 const ZIGZAG: [u8; 64] = [

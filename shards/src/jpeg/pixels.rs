@@ -1,8 +1,8 @@
-//! From the scan of a JPEG to its pixels: blocks into planes, planes into colours.
+//! From the scan of a JPEG to its samples, block by block.
 
 use super::bits::{Bits, Codes, Scan};
-use super::colour::{Spread, convert};
 use super::frame::{Component, Jpeg};
+use super::samples::{self, Samples};
 use super::transform::{self, PLACES, Transform};
 use crate::simd;
 use image::RgbImage;
@@ -11,12 +11,11 @@ use std::cell::RefCell;
 /// Memory that a thread keeps for its next picture, in bytes.
 const KEPT: usize = 16 << 20;
 
-/// What decoding writes before there are pixels; recycled, as fresh memory costs more than what is done in it.
+/// What decoding writes; recycled, as fresh memory costs more than what is done in it.
 #[derive(Default)]
 struct Work {
     scan: Scan,
     planes: [Vec<u8>; 3],
-    spread: [Spread; 2],
 }
 
 thread_local! {
@@ -37,42 +36,69 @@ struct Plane<'a> {
     stride: usize,
 }
 
+/// Keeps the memory of samples that nobody needs any more, if it is more than what is kept already.
+pub(super) fn recycle(planes: [Vec<u8>; 3]) {
+    let size = |planes: &[Vec<u8>; 3]| planes.iter().map(Vec::capacity).sum::<usize>();
+    // There is nowhere to keep it when the thread ends.
+    let _ = WORK.try_with(|work| {
+        if let Ok(mut work) = work.try_borrow_mut()
+            && (size(&work.planes)..=KEPT).contains(&size(&planes))
+        {
+            work.planes = planes;
+        }
+    });
+}
+
 impl Jpeg<'_> {
     /// The picture with its sides divided by `by` (1, 2, 4 or 8) and rounded up; not turned. `None` when it is damaged or cut off.
     ///
     /// Reduced, a block is transformed from its lowest frequencies only, which is what shrinking it would have left; chroma of fewer samples is
     /// reduced that much less, so none is blown up.
     pub fn decode(&self, by: u32) -> Option<RgbImage> {
+        self.samples(by).map(|samples| samples.rgb())
+    }
+
+    /// The picture as [`Jpeg::decode`] gives it, as samples.
+    pub fn samples(&self, by: u32) -> Option<Samples> {
         let by = by as usize;
         if !matches!(by, 1 | 2 | 4 | 8) {
             return None;
         }
         WORK.with_borrow_mut(|work| {
-            let pixels = simd::widest(
+            let samples = simd::widest(
                 #[inline(always)]
-                || self.decode_in(work, by),
+                || self.samples_in(work, by),
             );
-            let held = work.scan.capacity() + work.planes.iter().map(Vec::capacity).sum::<usize>();
-            if held > KEPT {
-                *work = Work::default();
+            if work.scan.capacity() > KEPT {
+                work.scan = Scan::default();
             }
-            pixels
+            samples
         })
     }
 
     #[inline(always)]
-    fn decode_in(&self, work: &mut Work, by: usize) -> Option<RgbImage> {
+    fn samples_in(&self, work: &mut Work, by: usize) -> Option<Samples> {
+        if !work.scan.read(self.scan) {
+            return None;
+        }
         let (across, down) = (self.components[0].across, self.components[0].down);
         let (wide, high) = (self.width.div_ceil(8 * across), self.height.div_ceil(8 * down));
         let planes: Vec<Plane> = self.components.iter().map(|component| self.plane(*component, by, wide)).collect::<Option<_>>()?;
         for (plane, pixels) in planes.iter().zip(&mut work.planes) {
             pixels.resize(plane.stride * high * plane.component.down * plane.sides.1, 0);
         }
-        if !work.scan.read(self.scan) {
-            return None;
-        }
         self.blocks(&planes, &work.scan, wide, high, &mut work.planes)?;
-        Some(self.colours(&planes, work, by))
+        let mut rows = planes
+            .iter()
+            .zip(&mut work.planes)
+            .map(|(plane, pixels)| samples::Plane { samples: std::mem::take(pixels), stride: plane.stride });
+        Some(Samples {
+            width: self.width.div_ceil(by),
+            height: self.height.div_ceil(by),
+            luma: rows.next()?,
+            chroma: [rows.next().unwrap_or_default(), rows.next().unwrap_or_default()],
+            ratio: planes.get(1).map_or((1, 1), |plane| plane.ratio),
+        })
     }
 
     fn plane(&self, component: Component, by: usize, wide: usize) -> Option<Plane<'_>> {
@@ -125,26 +151,6 @@ impl Jpeg<'_> {
             }
         }
         Some(())
-    }
-
-    #[inline(always)]
-    fn colours(&self, planes: &[Plane], work: &mut Work, by: usize) -> RgbImage {
-        let (width, height) = (self.width.div_ceil(by), self.height.div_ceil(by));
-        let mut out = vec![0; 3 * width * height];
-        let [luma, blue, red] = &work.planes;
-        let [spread_blue, spread_red] = &mut work.spread;
-        for (y, out) in out.chunks_exact_mut(3 * width).enumerate() {
-            let luma = &luma[y * planes[0].stride..][..width];
-            if let [_, plane, _] = planes {
-                let samples = (width.div_ceil(plane.ratio.0), height.div_ceil(plane.ratio.1));
-                let blue = spread_blue.row(blue, plane.stride, samples, plane.ratio, y, width);
-                let red = spread_red.row(red, plane.stride, samples, plane.ratio, y, width);
-                convert(luma, blue, red, out);
-            } else {
-                out.as_chunks_mut::<3>().0.iter_mut().zip(luma).for_each(|(pixel, &grey)| *pixel = [grey; 3]);
-            }
-        }
-        RgbImage::from_raw(width as u32, height as u32, out).unwrap_or_default()
     }
 }
 

@@ -1,0 +1,171 @@
+//! A picture as it came: measured, brought to the corpus' size and encoded, by way of a JPEG's own samples where that will do.
+
+use crate::jpeg::{Jpeg, Samples};
+use crate::{Format, Limits, Measures, Picture, PictureError, ResizeMode, decode, encode_jpeg};
+use image::RgbImage;
+use image::metadata::Orientation;
+
+/// A decoded picture on its way into a corpus.
+pub struct Received {
+    body: Body,
+    /// The format it came in.
+    pub format: Format,
+    /// Whether its header says that it must be turned or mirrored, which was done.
+    pub turned: bool,
+}
+
+enum Body {
+    Samples(Samples),
+    Pixels(RgbImage),
+}
+
+impl Received {
+    /// Decodes `bytes` as [`decode`] does.
+    ///
+    /// # Errors
+    /// See [`PictureError`].
+    pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Self, PictureError> {
+        if let Some(jpeg) = Jpeg::parse(bytes, limits)
+            && jpeg.orientation() == Orientation::NoTransforms
+            && let Some(samples) = jpeg.samples(1)
+        {
+            return Ok(Received { body: Body::Samples(samples), format: Format::Jpeg, turned: false });
+        }
+        let Picture { pixels, format, turned } = decode(bytes, limits)?;
+        Ok(Received { body: Body::Pixels(pixels), format, turned })
+    }
+
+    /// Width and height in pixels.
+    pub fn dimensions(&self) -> (u32, u32) {
+        match &self.body {
+            Body::Samples(samples) => samples.dimensions(),
+            Body::Pixels(pixels) => pixels.dimensions(),
+        }
+    }
+
+    /// What is measured of it.
+    pub fn measures(&self) -> Measures {
+        match &self.body {
+            Body::Samples(samples) => Measures::of_samples(samples),
+            Body::Pixels(pixels) => Measures::of(pixels),
+        }
+    }
+
+    /// Brings it to size `n`, as [`ResizeMode::apply`] does.
+    pub fn resize(self, mode: ResizeMode, n: u32, only_if_bigger: bool) -> Self {
+        let body = match self.body {
+            Body::Samples(samples) => match mode.window(samples.dimensions(), n) {
+                Some((fitted, offset, sides)) if samples.is_colour() => Body::Samples(samples.shrink(fitted, offset, sides)),
+                _ => Body::Pixels(mode.apply(samples.rgb(), n, only_if_bigger)),
+            },
+            Body::Pixels(pixels) => Body::Pixels(mode.apply(pixels, n, only_if_bigger)),
+        };
+        Received { body, ..self }
+    }
+
+    /// Encodes it as [`encode_jpeg`] does.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn encode_jpeg(&self, quality: u8) -> Result<Vec<u8>, PictureError> {
+        match &self.body {
+            Body::Samples(samples) if samples.is_encodable() => Ok(samples.encode(quality)),
+            Body::Samples(samples) => encode_jpeg(&samples.rgb(), quality),
+            Body::Pixels(pixels) => encode_jpeg(pixels, quality),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{flatness, png_bytes, resize_exact};
+    use image::Rgb;
+    use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
+
+    fn picture(width: u32, height: u32) -> RgbImage {
+        RgbImage::from_fn(width, height, |x, y| {
+            let wave = |a: f32, b: f32| (127.0 + 110.0 * (a * x as f32 / 19.0).sin() * (b * y as f32 / 23.0).cos()) as u8;
+            Rgb([wave(1.0, 0.7), wave(0.6, 1.1), wave(0.3, 0.4)])
+        })
+    }
+
+    fn jpeg(pixels: &RgbImage, factor: SamplingFactor) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut encoder = Encoder::new(&mut bytes, 95);
+        encoder.set_sampling_factor(factor);
+        encoder.encode(pixels.as_raw(), pixels.width() as u16, pixels.height() as u16, ColorType::Rgb).expect("encoded");
+        bytes
+    }
+
+    fn received(bytes: &[u8]) -> Received {
+        Received::decode(bytes, &Limits::default()).expect("decoded")
+    }
+
+    /// Mean distance of two pictures' values.
+    fn distance(a: &RgbImage, b: &RgbImage) -> f64 {
+        assert_eq!(a.dimensions(), b.dimensions());
+        a.as_raw().iter().zip(b.as_raw()).map(|(a, b)| f64::from(a.abs_diff(*b))).sum::<f64>() / a.as_raw().len() as f64
+    }
+
+    #[test]
+    fn by_samples_and_by_pixels_come_to_the_same() {
+        use SamplingFactor::{F_1_1, F_1_2, F_2_1, F_2_2};
+        for factor in [F_1_1, F_2_1, F_1_2, F_2_2] {
+            for (width, height) in [(300, 203), (161, 400), (129, 130), (90, 70), (40, 37)] {
+                let bytes = jpeg(&picture(width, height), factor);
+                let pixels = decode(&bytes, &Limits::default()).expect("decoded").pixels;
+                assert!(matches!(received(&bytes).body, Body::Samples(_)));
+                let (ours, others) = (received(&bytes).measures(), Measures::of(&pixels));
+                assert_eq!(ours.flatness, flatness(&pixels));
+                assert!((ours.perceptual_hash ^ others.perceptual_hash).count_ones() <= 2, "{width} x {height}");
+                let apart = ours.thumbnail.iter().zip(&others.thumbnail).map(|(a, b)| a.abs_diff(*b)).max();
+                assert!(apart <= Some(3), "{width} x {height}: {apart:?}");
+                for mode in ["no", "keep_ratio", "keep_ratio_largest", "center_crop", "border"] {
+                    let mode: ResizeMode = mode.parse().expect("a mode");
+                    for (n, only_if_bigger) in [(64, true), (33, true), (150, true), (150, false)] {
+                        let stored = received(&bytes).resize(mode, n, only_if_bigger);
+                        let other = mode.apply(pixels.clone(), n, only_if_bigger);
+                        assert_eq!(stored.dimensions(), other.dimensions(), "{mode} {n}");
+                        let again = |bytes: Vec<u8>| decode(&bytes, &Limits::default()).expect("decoded").pixels;
+                        let (ours, others) =
+                            (again(stored.encode_jpeg(95).expect("encoded")), again(encode_jpeg(&other, 95).expect("encoded")));
+                        let apart = distance(&ours, &others);
+                        assert!(apart < 1.5, "{width} x {height} {factor:?}, {mode} {n}: {apart}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn hashes_are_those_of_the_picture_not_of_the_file() {
+        let bytes = jpeg(&picture(200, 150), SamplingFactor::F_2_2);
+        // A comment behind the first mark.
+        let commented = [&bytes[..2], b"\xff\xfe\x00\x06hide", &bytes[2..]].concat();
+        assert_eq!(received(&bytes).measures(), received(&commented).measures());
+        let other = jpeg(&picture(200, 150), SamplingFactor::F_2_1);
+        assert_ne!(received(&bytes).measures().pixel_hash, received(&other).measures().pixel_hash);
+        let png = png_bytes(&picture(200, 150)).expect("encoded");
+        assert_eq!(received(&png).measures(), Measures::of(&picture(200, 150)));
+    }
+
+    #[test]
+    fn grey_and_turned_ones_go_by_pixels() {
+        let grey: Vec<u8> = picture(120, 90).pixels().map(|pixel| pixel[0]).collect();
+        let mut bytes = Vec::new();
+        Encoder::new(&mut bytes, 95).encode(&grey, 120, 90, ColorType::Luma).expect("encoded");
+        let pixels = decode(&bytes, &Limits::default()).expect("decoded").pixels;
+        let stored = received(&bytes).resize(ResizeMode::KeepRatio, 45, true).encode_jpeg(95).expect("encoded");
+        let again = decode(&stored, &Limits::default()).expect("decoded").pixels;
+        assert!(distance(&again, &resize_exact(&pixels, 60, 45)) < 3.0);
+        assert_eq!(received(&bytes).measures().flatness, flatness(&pixels));
+
+        // Orientation 6 of EXIF: to be turned by a quarter.
+        let turn = b"\xff\xe1\x00\x22Exif\0\0MM\0\x2a\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0";
+        let bytes = jpeg(&picture(200, 150), SamplingFactor::F_2_2);
+        let turned = received(&[&bytes[..2], turn, &bytes[2..]].concat());
+        assert!(turned.turned);
+        assert_eq!(turned.dimensions(), (150, 200));
+    }
+}
