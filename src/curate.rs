@@ -42,6 +42,9 @@ pub fn run(flags: &cli::Curate) -> Result<(), Failure> {
     for (rule, removed) in summary.removed.iter().filter(|(_, removed)| *removed > 0) {
         eprintln!("  {rule}: {removed}");
     }
+    if summary.samples == 0 {
+        eprintln!("nothing is left to train on: a filter that is too strict goes off with --without NAME");
+    }
     if summary.unreachable > 0 {
         eprintln!(
             "{} queries cannot reach --per-query because the crawl fetched for a lower one; diptych crawl --corpus {} --per-query N raises it",

@@ -28,6 +28,9 @@ pub fn run(flags: &cli::Shard) -> Result<(), Failure> {
     let summary = shards::shuffle(&options, &progress.meter)?;
     drop(progress);
     eprintln!("wrote {} samples in {} shards; held out {}", summary.samples, summary.shards, summary.val);
+    if summary.samples == 0 {
+        eprintln!("the manifest names no sample that can be written, so there is nothing to train on");
+    }
     if summary.damaged > 0 {
         eprintln!("left out {} damaged samples:", summary.damaged);
         summary.damaged_names.iter().for_each(|name| eprintln!("  {name}"));

@@ -109,6 +109,8 @@ struct Masks {
     near: Vec<u64>,
     far: HashMap<char, u64>,
     rules: Vec<Vec<u64>>,
+    /// For each bit of a letter's mask the rules (a bit each) that a letter with it may begin, and be the second of.
+    openings: [[u64; 64]; 2],
     suspect: u64,
 }
 
@@ -128,9 +130,17 @@ static MASKS: LazyLock<Masks> = LazyLock::new(|| {
         bit
     };
     let suspect = SUSPECT | bit(SUSPECT_LETTERS, &mut all);
-    let rules = RULES.iter().map(|rule| rule.iter().map(|(classes, letters)| classes | bit(letters, &mut all)).collect()).collect();
+    let rules: Vec<Vec<u64>> =
+        RULES.iter().map(|rule| rule.iter().map(|(classes, letters)| classes | bit(letters, &mut all)).collect()).collect();
+    let mut openings = [[0; 64]; 2];
+    for (number, rule) in rules.iter().enumerate() {
+        for (place, opening) in openings.iter_mut().enumerate() {
+            let mask = rule.get(place).copied().unwrap_or(u64::MAX);
+            (0..64).filter(|bit| mask >> bit & 1 == 1).for_each(|bit| opening[bit] |= 1 << number);
+        }
+    }
     let near = (0..NEAR as u32).map(|code| char::from_u32(code).and_then(|letter| all.get(&letter)).copied().unwrap_or(0)).collect();
-    Masks { near, far: all.into_iter().filter(|(letter, _)| *letter as usize >= NEAR).collect(), rules, suspect }
+    Masks { near, far: all.into_iter().filter(|(letter, _)| *letter as usize >= NEAR).collect(), rules, openings, suspect }
 });
 
 fn expand(members: &str) -> impl Iterator<Item = char> {
@@ -151,6 +161,16 @@ impl Masks {
             None if letter >= '\u{f8ff}' => self.far.get(&letter).copied().unwrap_or(0),
             None => 0,
         }
+    }
+
+    /// The rules that a letter of this mask may be the first (0) or second (1) of.
+    fn opened(&self, place: usize, mut mask: u64) -> u64 {
+        let mut rules = 0;
+        while mask != 0 {
+            rules |= self.openings[place][mask.trailing_zeros() as usize];
+            mask &= mask - 1;
+        }
+        rules
     }
 
     /// What the table and its nature say of it.
@@ -180,7 +200,15 @@ pub(crate) fn is_bad(text: &str) -> bool {
     let letters: Vec<u64> = text.chars().map(|letter| masks.mask(letter)).collect();
     (0..letters.len()).any(|at| {
         let here = &letters[at..];
-        masks.rules.iter().any(|rule| rule.len() <= here.len() && rule.iter().zip(here).all(|(rule, letter)| rule & letter != 0))
+        let mut left = masks.opened(0, here[0]) & here.get(1).map_or(u64::MAX, |next| masks.opened(1, *next));
+        while left != 0 {
+            let rule = &masks.rules[left.trailing_zeros() as usize];
+            if rule.len() <= here.len() && rule.iter().zip(here).all(|(rule, letter)| rule & letter != 0) {
+                return true;
+            }
+            left &= left - 1;
+        }
+        false
     })
 }
 
@@ -201,6 +229,22 @@ mod tests {
             });
             let arabic = rule.len() == 4 && rule[0].1.contains('Ù');
             assert!(needs || arabic, "{rule:?}");
+        }
+    }
+
+    proptest::proptest! {
+        /// Rules that are looked up by their first letters are those that all would find.
+        #[test]
+        fn no_rule_is_passed_over(text in "[ÂÃaZ œ°ØÙŸ®€™ВГРЂўâäü½±×²³¡«»│░§\u{80}\u{a0}\n.日]{0,12}") {
+            let masks = &*MASKS;
+            let letters: Vec<u64> = text.chars().map(|letter| masks.mask(letter)).collect();
+            let any = (0..letters.len()).any(|at| {
+                let here = &letters[at..];
+                masks.rules.iter().any(|rule| rule.len() <= here.len() && rule.iter().zip(here).all(|(rule, letter)| rule & letter != 0))
+            });
+            let suspect = text.chars().any(|letter| masks.listed(letter) & masks.suspect != 0);
+            let alone = text.starts_with("\u{c3} ") || text.starts_with("\u{c2} ");
+            proptest::prop_assert_eq!(is_bad(&text), suspect && (alone || any));
         }
     }
 

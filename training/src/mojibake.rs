@@ -5,8 +5,8 @@
 //! and following bytes of UTF-8 are found from the code pages themselves.
 
 use crate::badness::is_bad;
+use rustc_hash::{FxHashMap, FxHashSet};
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
 /// What a byte stands for that the others call a replacement character.
@@ -20,7 +20,7 @@ const CP437: &str =
 struct CodePage {
     /// The letters of bytes 0x80 to 0xff.
     letters: Vec<char>,
-    bytes: HashMap<char, u8>,
+    bytes: FxHashMap<char, u8>,
     /// Windows' pages: bytes without a letter are taken as Latin-1, and 0x1a is a byte that was lost.
     windows: bool,
     /// Whether a blank may have been a no-break space. In Mac's page it would be found behind every dash.
@@ -68,15 +68,15 @@ static PAGES: LazyLock<Vec<CodePage>> = LazyLock::new(|| {
 /// Letters that bytes of UTF-8 become in Latin-1 and Windows' pages.
 struct Clues {
     /// First bytes of sequences of 2, 3 and 4.
-    first: [HashSet<char>; 3],
-    following: HashSet<char>,
+    first: [FxHashSet<char>; 3],
+    following: FxHashSet<char>,
 }
 
 static CLUES: LazyLock<Clues> = LazyLock::new(|| {
     let letters = |bytes: &[std::ops::RangeInclusive<u8>]| {
         let letters =
             bytes.iter().cloned().flatten().flat_map(|byte| PAGES[..7].iter().map(move |page| page.letters[usize::from(byte - 0x80)]));
-        letters.collect::<HashSet<char>>()
+        letters.collect::<FxHashSet<char>>()
     };
     // Sequences of 4 that begin with other bytes mean nothing yet.
     let first = [letters(&[0xc2..=0xdf]), letters(&[0xe0..=0xef]), letters(&[0xf0..=0xf0, 0xf3..=0xf3])];
