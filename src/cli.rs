@@ -572,7 +572,7 @@ pub struct Remove {
 /// Flags of `verify`.
 #[derive(Args, Debug)]
 pub struct Verify {
-    /// Corpora, folders of shards or imported data, runs, or folders of runs [default: corpus, corpus-shards and runs, those
+    /// Corpora, folders of shards or imported data (at an address too), runs, or folders of runs [default: corpus, corpus-shards and runs, those
     /// that are there]
     #[arg(value_name = "DIR")]
     pub folders: Vec<PathBuf>,

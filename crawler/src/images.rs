@@ -8,7 +8,7 @@ use crate::layout::{FetchPayload, payload, read_payload};
 use crate::segment::{Finish, SegmentSender, SegmentWriter};
 use crate::summary::Tally;
 use rustc_hash::FxHashMap;
-use shards::{Candidate, Commit, Job, JobKind, NewJob, Removed, TableReader, outcome};
+use shards::{Candidate, Commit, Job, JobKind, Meter, NewJob, Removed, TableReader, outcome};
 use std::sync::Arc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -25,14 +25,17 @@ pub(crate) struct Decided {
 }
 
 /// Decides `candidates`, those with an outcome already being only passed on, and hands the images to the writer. After
-/// `deadline`, or when the segment is large enough, no more fetch is begun; at least one is, so that every job gets ahead.
+/// `deadline`, or when the segment is large enough, no more fetch is begun; at least one is, so that every job gets ahead. `meter` counts
+/// those decided.
 pub(crate) async fn decide_all(
     engine: &Arc<Engine>,
     candidates: Vec<Candidate>,
     sender: &SegmentSender,
     deadline: Instant,
+    meter: Option<&Meter>,
     tally: &mut Tally,
 ) -> Result<Decided, Error> {
+    let count = |pairs: &[Candidate]| meter.into_iter().for_each(|meter| meter.add(pairs.len() as u64));
     let mut decided = Decided::default();
     let mut by_image: FxHashMap<String, Vec<Candidate>> = FxHashMap::default();
     let removed = engine.removed()?;
@@ -50,6 +53,7 @@ pub(crate) async fn decide_all(
             decided.done.push(candidate);
         }
     }
+    count(&decided.done);
     let closing = engine.options.stop.child_token();
     let mut tasks = JoinSet::new();
     for (url, pairs) in by_image {
@@ -70,6 +74,7 @@ pub(crate) async fn decide_all(
             decided.rest.extend(taken.pairs);
         } else {
             any = true;
+            count(&taken.pairs);
             decided.done.extend(taken.pairs);
         }
         if sender.size() >= engine.options.sizes.bytes {
@@ -149,11 +154,9 @@ pub(crate) async fn run(engine: Arc<Engine>, job: Job) -> Result<Tally, Error> {
         Ok(candidates)
     });
     let candidates = candidates.await?;
-    let planned = candidates.len();
     let mut tally = Tally::default();
     let writer = SegmentWriter::start(engine.layout.clone(), job.id, engine.clone());
-    let decided = decide_all(&engine, candidates, &writer.sender(), deadline, &mut tally).await?;
-    engine.meter.add((planned - decided.rest.len()) as u64);
+    let decided = decide_all(&engine, candidates, &writer.sender(), deadline, Some(&engine.meter), &mut tally).await?;
     let mut tally = finish(&engine, job, writer, decided, Commit::default(), Some(plan), tally).await?;
     tally.pages = 0;
     let consumed = engine.layout.plan(plan);

@@ -88,7 +88,7 @@ pub(crate) async fn run(engine: Arc<Engine>, job: Job, site: Site) -> Result<Tal
     let mut harvest = visit_all(&engine, pages, &site, &sender, begun + engine.options.sizes.time / 2).await?;
     let candidates = std::mem::take(&mut harvest.candidates);
     let deadline = begun + engine.options.sizes.time;
-    let decided: Decided = decide_all(&engine, candidates, &sender, deadline, &mut harvest.tally).await?;
+    let decided: Decided = decide_all(&engine, candidates, &sender, deadline, None, &mut harvest.tally).await?;
     drop(sender);
     let mut more = Commit { pages: harvest.links, ..Commit::default() };
     if !harvest.rest.is_empty() {

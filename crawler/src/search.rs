@@ -139,7 +139,7 @@ pub(crate) async fn run(engine: Arc<Engine>, job: Job, service: Service, search:
     let mut harvest = ask_all(&engine, requests, service, search.as_ref(), begun + engine.options.sizes.time / 2).await;
     let writer = SegmentWriter::start(engine.layout.clone(), job.id, engine.clone());
     let deadline = begun + engine.options.sizes.time;
-    let decided = decide_all(&engine, harvest.candidates, &writer.sender(), deadline, &mut harvest.tally).await?;
+    let decided = decide_all(&engine, harvest.candidates, &writer.sender(), deadline, None, &mut harvest.tally).await?;
     let mut more = Commit { pages: harvest.links, ..Commit::default() };
     if !harvest.rest.is_empty() {
         more.jobs.push(NewJob { kind: JobKind::Pages, payload: payload(&PagesPayload { pages: harvest.rest })? });

@@ -1,6 +1,6 @@
 //! `meta.json`: what a folder is, its properties, and the hashes of what it was made from.
 
-use crate::{Error, hash_file, write_atomic};
+use crate::{Error, hash_file, store, write_atomic};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -43,18 +43,14 @@ impl Meta {
         Ok(self)
     }
 
-    /// Reads `folder/meta.json`; `None` when there is none.
+    /// Reads `folder/meta.json`, at a path or an address; `None` when there is none.
     ///
     /// # Errors
     /// `Json` when it is not a description, `Version` when another version wrote it, `Json` naming both kinds when the
     /// folder is something else.
     pub fn read(folder: &Path, kind: &str) -> Result<Option<Self>, Error> {
         let path = folder.join("meta.json");
-        let text = match std::fs::read(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(Error::io("read", &path)(error)),
-        };
+        let Some(text) = store::read(&path)? else { return Ok(None) };
         let bad = |why: String| Error::Json { path: path.clone(), why };
         let meta: Meta = serde_json::from_slice(&text).map_err(|error| bad(error.to_string()))?;
         if meta.version != FORMAT_VERSION {

@@ -3,8 +3,7 @@
 //! The note `diptych.sum` is the BLAKE3 of the file with 64 zeros in place of that very sum. It stands in the footer, which
 //! Parquet writes last: the bytes before it are summed as they pass, the footer is held back until the sum is known.
 
-use crate::{AtomicFile, Error};
-use std::fs::File;
+use crate::{AtomicFile, Error, store};
 use std::io::{Read, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -101,7 +100,7 @@ fn place(footer: &[u8]) -> Option<usize> {
 /// # Errors
 /// `Io` when it cannot be read, `Json` when the sum is another one or the file does not end as Parquet does.
 pub fn check_sum(path: &Path, meter: impl Fn(u64)) -> Result<bool, Error> {
-    let file = File::open(path).map_err(Error::io("open", path))?;
+    let file = store::local(path)?;
     let size = file.metadata().map_err(Error::io("inspect", path))?.len();
     let damaged = |why: &str| Error::Json { path: path.to_path_buf(), why: why.to_string() };
     let read_at = |offset: u64, length: u64| {

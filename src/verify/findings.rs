@@ -1,7 +1,7 @@
 //! What was found: printed as it comes, counted for the verdict. Also the checks that every kind of folder needs.
 
 use serde::de::DeserializeOwned;
-use shards::{Meta, Meter, REMOVED, REPLACES, Removal, Row, TableReader, check_sum, hash_file};
+use shards::{Meta, Meter, REMOVED, REPLACES, Removal, Row, TableReader, check_sum, hash_file, is_address};
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
@@ -23,6 +23,11 @@ pub(super) struct Findings<'a> {
     replaced: HashSet<String>,
     /// Folders made from manifests: the folder, the role and the hash.
     children: Vec<(PathBuf, String, String)>,
+}
+
+/// Whether a small file is at a path or an address. One that cannot be asked for counts: reading it will say why.
+pub(super) fn is_there(path: &Path) -> bool {
+    if is_address(path) { !matches!(shards::read_file(path), Ok(None)) } else { path.exists() }
 }
 
 impl<'a> Findings<'a> {
@@ -81,7 +86,7 @@ impl<'a> Findings<'a> {
     /// Reads a table whole: its sum, then its rows. `None` when it cannot be read, which is damage; else the number of rows.
     pub(super) fn table<R: Row>(&mut self, path: &Path, advice: &str, mut each: impl FnMut(&mut Self, u64, R)) -> Option<u64> {
         self.opened();
-        if !path.exists() {
+        if !is_address(path) && !path.exists() {
             self.damage(path, "it is missing", advice);
             return None;
         }
@@ -124,7 +129,7 @@ impl<'a> Findings<'a> {
     /// The list of what was taken down, where there is one: readers refuse to go on when it is damaged.
     pub(super) fn removals(&mut self, folder: &Path) {
         let path = folder.join(REMOVED);
-        if path.exists() {
+        if is_there(&path) {
             self.table::<Removal>(&path, "put back a copy, or remove it and give every `diptych remove` again", |_, _, _| ());
         }
     }
@@ -137,7 +142,7 @@ impl<'a> Findings<'a> {
     /// Reads a JSON file; `None` when it cannot be read, which is damage.
     pub(super) fn json<T: DeserializeOwned>(&mut self, path: &Path, advice: &str) -> Option<T> {
         self.opened();
-        let read = std::fs::read(path).map_err(|error| error.to_string());
+        let read = shards::read_file(path).map_err(|error| words(&error)).and_then(|text| text.ok_or_else(|| "it is missing".to_string()));
         match read.and_then(|text| serde_json::from_slice(&text).map_err(|error| error.to_string())) {
             Ok(value) => Some(value),
             Err(why) => {

@@ -1,7 +1,7 @@
 //! Manifests and the tars they speak of: selections, which point into the pool, and shards, which have tars of their own.
 
 use super::archive::{self, Claim};
-use super::findings::{Findings, entries, words};
+use super::findings::{Findings, entries, is_there, words};
 use shards::{Reason, SUMS, Sample, beside, hash_file, member_at};
 use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
@@ -136,7 +136,7 @@ pub(super) fn shards(findings: &mut Findings, folder: &Path) {
 /// The BLAKE3 of each tar as a whole: what is between its members counts too.
 fn sums(findings: &mut Findings, folder: &Path) {
     let path = folder.join(SUMS);
-    if !path.exists() {
+    if !is_there(&path) {
         return;
     }
     for (name, sum) in findings.json::<BTreeMap<String, String>>(&path, PACK).unwrap_or_default() {
@@ -153,7 +153,7 @@ fn sums(findings: &mut Findings, folder: &Path) {
 /// `sizes.json`, and the tars that lie there, against the manifest.
 fn agree_with_sizes(findings: &mut Findings, folder: &Path, sizes: &BTreeMap<String, u64>) {
     let path = folder.join("sizes.json");
-    if path.exists()
+    if is_there(&path)
         && let Some(mut said) = findings.json::<BTreeMap<String, u64>>(&path, PACK)
         // A tar whose samples were all taken down stays, for its name.
         && { said.retain(|tar, n| *n > 0 || sizes.contains_key(tar)); said != *sizes }
@@ -171,7 +171,7 @@ fn agree_with_sizes(findings: &mut Findings, folder: &Path, sizes: &BTreeMap<Str
 /// The number of classes, where there are some.
 fn classes(findings: &mut Findings, folder: &Path) -> Option<u64> {
     let path = folder.join("classes.json");
-    if !path.exists() {
+    if !is_there(&path) {
         return None;
     }
     findings.json::<Vec<String>>(&path, PACK).map(|names| names.len() as u64)

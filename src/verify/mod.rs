@@ -15,7 +15,7 @@ use crate::cli;
 use crate::failure::Failure;
 use crate::progress::{Progress, Unit};
 use findings::Findings;
-use shards::Meter;
+use shards::{Meter, is_address};
 use std::path::{Path, PathBuf};
 
 /// What a folder is, by its `meta.json`.
@@ -33,6 +33,9 @@ enum Kind {
 /// Usage when a folder is nothing that diptych makes; a failure that counts the damage when there is any.
 pub fn run(flags: &cli::Verify) -> Result<(), Failure> {
     let targets = targets(&flags.folders)?;
+    if let Some((_, address)) = targets.iter().find(|(_, folder)| flags.repair && is_address(folder)) {
+        return Err(Failure::Usage(format!("--repair works on folders of this machine, and {} is none", address.display())));
+    }
     let progress = Progress::start("verify", Unit::Bytes);
     let meter = progress.meter.clone();
     meter.set_total(targets.iter().map(|(_, folder)| bytes_below(folder)).sum());
@@ -77,6 +80,10 @@ fn targets(given: &[PathBuf]) -> Result<Vec<(Kind, PathBuf)>, Failure> {
     }
     let mut found = Vec::new();
     for folder in folders {
+        if is_address(folder) {
+            found.push((at_address(folder)?, folder.clone()));
+            continue;
+        }
         if let Some(kind) = kind(folder) {
             found.push((kind, folder.clone()));
             continue;
@@ -88,6 +95,17 @@ fn targets(given: &[PathBuf]) -> Result<Vec<(Kind, PathBuf)>, Failure> {
         found.extend(below);
     }
     Ok(found)
+}
+
+/// What lies at an address, where there can only be shards.
+fn at_address(folder: &Path) -> Result<Kind, Failure> {
+    // Of its two files one will do: the other may be what is damaged.
+    let is_there = ["manifest.parquet", "meta.json"].map(|name| shards::read_file(&folder.join(name)));
+    match is_there {
+        [Ok(None), Ok(None)] => Err(Failure::Usage(format!("{} has neither manifest.parquet nor meta.json: there are no shards", folder.display()))),
+        [Err(error), Err(_)] => Err(error.into()),
+        _ => Ok(Kind::Shards),
+    }
 }
 
 /// What a folder is; where its `meta.json` is missing or damaged, by what lies in it.

@@ -6,8 +6,9 @@ usage: store.py DIPTYCH WORKDIR PORT        (with a Python that has moto[server]
 1. `shard --out s3://...` puts the very bytes there that it writes to a folder.
 2. `train` from there ends in the checkpoint that training from the folder ends in.
 3. `import tar:s3://...` reads what others put there.
-4. `remove` replaces the archive: the picture is gone, all other members are as they were, and the run that saw it is listed.
-5. A bucket that is not there is named, and nothing is left.
+4. `verify` of the address finds no damage, and a flipped byte once there is one.
+5. `remove` replaces the archive: the picture is gone, all other members are as they were, and the run that saw it is listed.
+6. A bucket that is not there is named, and nothing is left.
 """
 import io
 import os
@@ -95,7 +96,14 @@ def main():
             ends.append({path.name: path.read_bytes() for path in sorted((WORK / "runs" / name / "checkpoints").glob("*/model.safetensors"))})
         check("train", bool(ends[0]) and ends[0] == ends[1], f"{len(ends[0])} checkpoints the same")
 
-        before = members(there["00000.tar"])
+        whole = diptych("verify", "s3://bucket/shards")
+        tar = there["00000.tar"]
+        s3.put_object(Bucket="bucket", Key="shards/00000.tar", Body=tar[:700] + bytes([tar[700] ^ 1]) + tar[701:])
+        spoilt = diptych("verify", "s3://bucket/shards", good=False)
+        s3.put_object(Bucket="bucket", Key="shards/00000.tar", Body=tar)
+        check("verify", "no damage" in whole.stderr and spoilt.returncode == 1 and "00000.tar" in spoilt.stdout, spoilt.stdout.strip().split("\n")[0])
+
+        before = members(tar)
         listed = diptych("sql", "--shards", "local", "--format", "csv", "-c", "select image_id from shard_samples where split = 'train' limit 1").stdout
         said = diptych("remove", "--hash", listed.split()[-1], "--shards", "s3://bucket/shards", "--runs", "runs").stdout
         after = members(objects("shards/")["00000.tar"])

@@ -49,7 +49,46 @@ fn shards_are_written_to_a_store_and_read_back() {
     let said = scratch.ok(&["import", &range, "--out", "set-there"]);
     assert!(said.err.contains("imported 6 samples"), "{said}");
     scratch.ok(&["verify", "set-there"]);
+    let said = with_store(&scratch, &bucket, &["verify", "s3://data/there"]);
+    assert!(said.err.contains("1 folders: no damage"), "{said}");
+    let folder = format!("{}/data/there", bucket.url());
+    scratch.ok(&["verify", &folder]);
+    scratch.fails(&["verify", &format!("{}/data/nowhere", bucket.url())], 2, "nowhere");
+    scratch.fails(&["verify", "--repair", &folder], 2, "--repair works on folders of this machine");
+    let mut spoilt = bucket.get("/data/there/00001.tar").expect("there");
+    spoilt[600] ^= 1;
+    bucket.put("/data/there/00001.tar", spoilt);
+    let said = scratch.fails(&["verify", &folder], 1, "damaged");
+    assert!(said.out.contains("00001.tar") && said.out.contains("other bytes than were written"), "{said}");
     scratch.fails(&["shard", "--manifest", &format!("{}/data/nowhere.parquet", bucket.url()), "--out", "x"], 1, "nowhere.parquet");
+}
+
+#[test]
+fn google_cloud_storage_is_written_and_read_too() {
+    let scratch = made();
+    let bucket = Bucket::start().expect("started");
+    // What Google's emulators ask for: an account without a key, and a base address.
+    let account = format!(
+        r#"{{"gcs_base_url":"{}","disable_oauth":true,"client_email":"","private_key":"","private_key_id":""}}"#,
+        bucket.url()
+    );
+    let account = scratch.write("account.json", account).display().to_string();
+    let google = |args: &[&str]| {
+        let said = scratch.run_with(&[("GOOGLE_SERVICE_ACCOUNT", &account), ("GOOGLE_ALLOW_HTTP", "true")], args);
+        assert_eq!(said.code, Some(0), "{said}");
+        said
+    };
+    let manifest = "corpus/selection/default/manifest.parquet";
+    scratch.ok(&["shard", "--manifest", manifest, "--shard-samples", "4", "--out", "here"]);
+    google(&["shard", "--manifest", manifest, "--shard-samples", "4", "--out", "gs://data/there"]);
+    for (name, bytes) in scratch.files("here") {
+        assert!(bucket.get(&format!("/data/there/{name}")) == Some(bytes), "{name} of {:?}", bucket.paths());
+    }
+    google(&["shard", "--manifest", "gs://data/there/manifest.parquet", "--seed", "5", "--out", "again-gs"]);
+    scratch.ok(&["shard", "--manifest", "here/manifest.parquet", "--seed", "5", "--out", "again-here"]);
+    assert!(scratch.files("again-gs") == scratch.files("again-here"));
+    let said = google(&["verify", "gs://data/there"]);
+    assert!(said.err.contains("no damage"), "{said}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! A small object store on loopback: HEAD, GET with ranges, and PUT, as S3 answers them by path. Signatures are not looked at.
+//! A small object store on loopback: HEAD, GET with ranges, and PUT, as S3 and Google's storage answer them by path. Signatures are not looked at.
 //!
 //! Knows nothing of what it keeps. Everything is in memory.
 
@@ -80,7 +80,7 @@ fn serve(mut reader: impl BufRead, mut writer: impl Write, kept: &Mutex<Kept>) -
         }
         let mut words = line.split_whitespace();
         let method = words.next().unwrap_or_default().to_string();
-        let path = words.next().unwrap_or_default().split('?').next().unwrap_or_default().to_string();
+        let path = plain(words.next().unwrap_or_default().split('?').next().unwrap_or_default());
         let (mut length, mut range) = (0, String::new());
         loop {
             let mut header = String::new();
@@ -102,6 +102,26 @@ fn serve(mut reader: impl BufRead, mut writer: impl Write, kept: &Mutex<Kept>) -
         }
         writer.flush()?;
     }
+}
+
+/// A path with its escapes resolved: clients of Google's write all that is no letter or digit of a name as `%2F`.
+fn plain(path: &str) -> String {
+    let mut parts = path.split('%');
+    let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
+    for part in parts {
+        let byte = part.get(..2).and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        match byte {
+            Some(byte) => {
+                bytes.push(byte);
+                bytes.extend_from_slice(&part.as_bytes()[2..]);
+            }
+            None => {
+                bytes.push(b'%');
+                bytes.extend_from_slice(part.as_bytes());
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 fn answer(method: &str, path: &str, range: &str, body: Vec<u8>, kept: &mut Kept) -> (&'static str, String, Vec<u8>) {
