@@ -102,7 +102,9 @@ fn at_address(folder: &Path) -> Result<Kind, Failure> {
     // Of its two files one will do: the other may be what is damaged.
     let is_there = ["manifest.parquet", "meta.json"].map(|name| shards::read_file(&folder.join(name)));
     match is_there {
-        [Ok(None), Ok(None)] => Err(Failure::Usage(format!("{} has neither manifest.parquet nor meta.json: there are no shards", folder.display()))),
+        [Ok(None), Ok(None)] => {
+            Err(Failure::Usage(format!("{} has neither manifest.parquet nor meta.json: there are no shards", folder.display())))
+        }
         [Err(error), Err(_)] => Err(error.into()),
         _ => Ok(Kind::Shards),
     }

@@ -5,7 +5,8 @@ usage: models.py ROOT DIPTYCH FORWARD WORKDIR [PART...]      parts: counts token
 
 1. counts: parameters and entries of every shipped model that open_clip has too.
 2. Each of the nine: the formula's weights saved by open_clip, read by diptych; features, logits and gradients in 32 bits, largest
-   difference over largest number at most 1e-4 for every tensor. Features of different inputs must differ.
+   difference over largest number at most 1e-4 for every tensor; a gradient may differ more where open_clip's own does from one order
+   of sums to another. Features of different inputs must differ.
 3. weights: state dictionaries, TorchScript, half precision, transformers' folders, resized positions; and back into both libraries.
 4. trained: what diptych trained gives the same logits in open_clip and transformers.
 5. tokens: 10,000 strings.
@@ -27,6 +28,8 @@ ROOT, DIPTYCH, FORWARD, WORK = pathlib.Path(sys.argv[1]), sys.argv[2], sys.argv[
 NINE = ["ViT-B-32", "ViT-B-16", "RN50", "RN101", "RN50x4", "RN50x16", "ViT-L-14", "ViT-L-14-336", "RN50x64"]
 FAILED = []
 BOUND = 1e-4
+# Two samples of a rounding say how large it is, not how large another one may be.
+SPREAD = 4
 
 
 def run(program, *args, data=None):
@@ -83,30 +86,42 @@ def one_of_nine(name, batch=2):
     formula.fill(model.state_dict())
     save_file({key: tensor.contiguous() for key, tensor in model.state_dict().items()}, WORK / "model.safetensors")
     images, ids = inputs(config, batch)
-    save_file({"images": images, "ids": ids, "pull": pull(len(ids))}, WORK / "input.safetensors")
     if resnet:
         # The order of memory in which both compute: another order of sums lets other gradients through a ReLU here and there.
         model, images = model.to(memory_format=torch.channels_last), images.to(memory_format=torch.channels_last)
     model.eval()
-    with torch.no_grad():
-        theirs = {key: value.clone() for key, value in features(model, images, ids).items()}
-    alike = max(float((rows @ rows.T - torch.eye(batch)).max()) for rows in (theirs["image"], theirs["text"]))
-    gradients_of(model, images, ids)
-    theirs |= {f"grad.{key}": tensor.grad for key, tensor in model.named_parameters()}
-    theirs = {key: tensor.detach().contiguous() for key, tensor in theirs.items()}
-    del model
+    theirs, alike = looked_at(model, images, ids)
+    if alike >= 0.95:
+        # The deepest nets, with weights from a formula, find these two pictures alike; others less so.
+        images[1] = -images[0]
+        theirs, alike = looked_at(model, images, ids)
+    save_file({"images": images.contiguous(), "ids": ids, "pull": pull(len(ids))}, WORK / "input.safetensors")
+    gradients = gradients_of(model, images, ids)
+    noise = rounding(model, images, ids, gradients)
+    theirs |= gradients
+    del model, gradients
     gc.collect()
     run(FORWARD, "model.safetensors", "input.safetensors", "output.safetensors")
     ours = load_file(WORK / "output.safetensors")
     missing = set(theirs) ^ set(ours)
     # What is added to all keys of an attention changes nothing: its gradient is rounding alone.
     errors = sorted(((error(ours[key], theirs[key]), key) for key in theirs if not key.endswith("k_proj.bias")), reverse=True)
-    worst = ", ".join(f"{value:.1e} {key}" for value, key in errors[:2])
+    own = lambda key: noise.get(key, 0)
+    worst = ", ".join(f"{value:.1e} {key} (open_clip's own {own(key):.1e})" for value, key in errors[:2])
+    above = [(value, key) for value, key in errors if value > BOUND]
     forward = max(error(ours[key], theirs[key]) for key in ("image", "text", "logits"))
-    good = not missing and errors[0][0] <= BOUND and alike < 0.95
-    check(name, good, f"{len(errors)} tensors, forward {forward:.1e}, worst {worst}; largest cosine of different inputs {alike:.3f} {missing or ''}")
+    good = not missing and all(value <= SPREAD * own(key) for value, key in above) and alike < 0.95
+    check(name, good, f"{len(errors)} tensors, {len(above)} of them above {BOUND}, forward {forward:.1e}, worst {worst}; "
+          f"largest cosine of different inputs {alike:.3f} {missing or ''}")
     for path in WORK.glob("*.safetensors"):
         path.unlink()
+
+
+def looked_at(model, images, ids):
+    """Features and logits, and the largest cosine of different pictures' or texts' features."""
+    with torch.no_grad():
+        found = {key: value.clone().contiguous() for key, value in features(model, images, ids).items()}
+    return found, max(float((rows @ rows.T - torch.eye(len(rows))).max()) for rows in (found["image"], found["text"]))
 
 
 def pull(batch):
@@ -116,7 +131,22 @@ def pull(batch):
 
 
 def gradients_of(model, images, ids):
+    model.zero_grad()
     (features(model, images, ids)["logits"] * pull(len(images))).sum().backward()
+    return {f"grad.{key}": tensor.grad.clone(memory_format=torch.contiguous_format) for key, tensor in model.named_parameters()}
+
+
+def rounding(model, images, ids, gradients):
+    """How far open_clip's gradients are from themselves when sums are made in another order, on one thread or with pixels lying otherwise: a
+    value that rounds to the other side of a ReLU's zero lets another gradient through, and behind a softmax that is nearly 0 and 1 a
+    gradient is rounding alone."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    noise = {key: error(tensor, gradients[key]) for key, tensor in gradients_of(model, images, ids).items()}
+    torch.set_num_threads(threads)
+    model = model.to(memory_format=torch.contiguous_format)
+    again = gradients_of(model, images.contiguous(), ids)
+    return {key: max(noise[key], error(again[key], gradients[key])) for key in gradients}
 
 
 def ours_of(path, images, ids):

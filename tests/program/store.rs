@@ -68,10 +68,8 @@ fn google_cloud_storage_is_written_and_read_too() {
     let scratch = made();
     let bucket = Bucket::start().expect("started");
     // What Google's emulators ask for: an account without a key, and a base address.
-    let account = format!(
-        r#"{{"gcs_base_url":"{}","disable_oauth":true,"client_email":"","private_key":"","private_key_id":""}}"#,
-        bucket.url()
-    );
+    let account =
+        format!(r#"{{"gcs_base_url":"{}","disable_oauth":true,"client_email":"","private_key":"","private_key_id":""}}"#, bucket.url());
     let account = scratch.write("account.json", account).display().to_string();
     let google = |args: &[&str]| {
         let said = scratch.run_with(&[("GOOGLE_SERVICE_ACCOUNT", &account), ("GOOGLE_ALLOW_HTTP", "true")], args);
