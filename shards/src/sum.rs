@@ -182,7 +182,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("a.parquet");
         let mut frame = DataFrame::new(2, vec![Column::new("a".into(), [1, 2])]).expect("a table");
-        ParquetWriter::new(File::create(&path).expect("made")).finish(&mut frame).expect("written");
+        ParquetWriter::new(std::fs::File::create(&path).expect("made")).finish(&mut frame).expect("written");
         assert!(!check_sum(&path, |_| ()).expect("read"));
     }
 }
