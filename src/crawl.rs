@@ -136,6 +136,9 @@ pub fn run(flags: &cli::Crawl) -> Result<(), Failure> {
         options.retry.push(outcome::FULL.to_string());
     }
     options.check().and_then(|()| options.check_contact()).map_err(failure)?;
+    if !flags.corpus.join("meta.json").exists() {
+        options.check_lists().map_err(failure)?;
+    }
     let (properties, list) = corpus::open(flags)?;
     // A corpus that was imported has no size: its pictures are kept as they come, and a crawl's besides.
     if properties.image_size > 0 {

@@ -255,6 +255,17 @@ impl CrawlOptions {
         }
     }
 
+    /// Refuses lists that are not there, before anything is made for them.
+    ///
+    /// # Errors
+    /// `List` with the path.
+    pub fn check_lists(&self) -> Result<(), crate::Error> {
+        self.sources.iter().try_for_each(|source| match source {
+            Source::Urls { path, .. } => crate::lists::expand(path).map(drop),
+            _ => Ok(()),
+        })
+    }
+
     /// Refuses a public seed without a contact; lists are checked row by row when they are planned.
     ///
     /// # Errors

@@ -30,7 +30,8 @@ fn wrong_usage_exits_2() {
     for (flag, value) in [("--image-size", "0"), ("--timeout", "0"), ("--max-time", "nan"), ("--limit", "0")] {
         scratch.fails(&["crawl", "--source", "web:http://127.0.0.1:9/", "--allow-private", flag, value], 2, flag);
     }
-    assert!(!scratch.path("corpus").exists(), "a wrong flag is seen before a corpus is made");
+    scratch.fails(&["crawl", "--source", "urls:missing.csv"], 1, "missing.csv");
+    assert!(!scratch.path("corpus").exists(), "a wrong flag or list is seen before a corpus is made");
     for (flag, value, why) in [("--batch-size", "1", "batch size"), ("--lr", "0", "learning rate"), ("--image-size", "33", "multiple of 4")]
     {
         scratch.fails(&["train", "--manifest", "m.parquet", "--model", "small-resnet", flag, value], 2, why);

@@ -70,6 +70,10 @@ pub fn train(options: &TrainOptions, meter: &Meter) -> Result<TrainSummary, Erro
 fn train_with(options: &TrainOptions, tokenize: Tokenize, meter: &Meter) -> Result<TrainSummary, Error> {
     let samples = Arc::new(Samples::read(&options.manifests)?);
     let schedule = options.schedule(&samples);
+    let epoch = samples.epoch_length();
+    if options.batch_size as u64 > epoch {
+        tracing::warn!("a batch of {} is larger than an epoch of {epoch} samples: some are their own negatives", options.batch_size);
+    }
     let (meta, _ours) = run::open(options)?;
     let checkpoints = Checkpoints::open(&options.out)?;
 
