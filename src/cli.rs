@@ -47,6 +47,8 @@ pub enum Command {
     Sql(Sql),
     /// Say for each stage what is done, what is left, how fast it goes and what failed, and which device would train
     Status(Status),
+    /// Say which device would train, and why
+    Device,
     /// Check corpora, shards and runs for damage: hashes, archives, tables, and whether they agree; exit status 1 when there is any
     Verify(Verify),
     /// Take pictures and pairs down by address, host, hash or pair, in every archive and table, and list the runs that trained on them
@@ -572,8 +574,8 @@ pub struct Remove {
 /// Flags of `verify`.
 #[derive(Args, Debug)]
 pub struct Verify {
-    /// Corpora, folders of shards or imported data (at an address too), runs, or folders of runs [default: corpus, corpus-shards and runs, those
-    /// that are there]
+    /// Corpora, folders of shards or imported data, runs, or folders of runs; addresses of shards too, such as s3://bucket/shards [default:
+    /// corpus, corpus-shards and runs, those that are there]
     #[arg(value_name = "DIR")]
     pub folders: Vec<PathBuf>,
     /// Rebuild what can be rebuilt from what is whole: shards from the manifest they were made from, a manifest, counts and sums from

@@ -62,10 +62,15 @@ fn start(run: fn(&Command) -> Result<(), Failure>) -> ExitCode {
     }
 }
 
+/// Where the executable with libtorch should be.
+fn with_torch() -> std::io::Result<std::path::PathBuf> {
+    Ok(std::env::current_exe()?.with_file_name(WITH_TORCH))
+}
+
 /// Becomes [`WITH_TORCH`], with the same words; returns only when that is not possible.
 fn hand_over() -> Failure {
-    let path = match std::env::current_exe() {
-        Ok(path) => path.with_file_name(WITH_TORCH),
+    let path = match with_torch() {
+        Ok(path) => path,
         Err(error) => return error.into(),
     };
     let error = std::process::Command::new(&path).args(std::env::args_os().skip(1)).exec();
@@ -83,7 +88,7 @@ fn run_with_torch(command: &Command) -> Result<(), Failure> {
         Command::Eval(Eval::ZeroShot(flags)) => eval::zero_shot(flags),
         Command::Model(Model::Show(flags)) => model::show(flags),
         Command::Model(Model::Convert(flags)) => model::convert(flags),
-        Command::Status(flags) => status::run(flags),
+        Command::Device => status::device(),
         Command::Demo(flags) => demo::run(flags),
         other => run(other),
     }
@@ -101,9 +106,10 @@ fn run(command: &Command) -> Result<(), Failure> {
         Command::Tokenizer(Tokenizer::Train(flags)) => tokenizer::train(flags),
         Command::Tokenizer(Tokenizer::Encode(flags)) => tokenizer::encode(flags),
         Command::Sql(flags) => sql::run(flags),
+        Command::Status(flags) => status::run(flags),
         Command::Verify(flags) => verify::run(flags),
         Command::Remove(flags) => remove::run(flags),
         Command::Report(flags) => report::run(flags),
-        Command::Train(_) | Command::Eval(_) | Command::Model(_) | Command::Status(_) | Command::Demo(_) => Err(hand_over()),
+        Command::Train(_) | Command::Eval(_) | Command::Model(_) | Command::Device | Command::Demo(_) => Err(hand_over()),
     }
 }

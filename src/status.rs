@@ -23,8 +23,7 @@ const MIN_REQUESTS: u64 = 3;
 /// # Errors
 /// What reading them met.
 pub fn run(flags: &cli::Status) -> Result<(), Failure> {
-    let chosen = DeviceChoice::Auto.choose()?;
-    line("device", chosen.to_string());
+    line("device", asked_device());
     let pairs = corpus(&flags.corpus)?;
     let mut manifests = Vec::new();
     let folders_found = folders(&flags.corpus.join("selection"));
@@ -45,6 +44,25 @@ pub fn run(flags: &cli::Status) -> Result<(), Failure> {
     }
     runs.iter().for_each(|folder| run_lines(folder));
     Ok(())
+}
+
+/// Prints which device would train, and why.
+///
+/// # Errors
+/// When libtorch's own answer is an error.
+pub fn device() -> Result<(), Failure> {
+    println!("{}", DeviceChoice::Auto.choose()?);
+    Ok(())
+}
+
+/// What the half of the program says that has libtorch. A machine that only collects need not have it.
+fn asked_device() -> String {
+    let said = crate::with_torch().and_then(|path| std::process::Command::new(path).arg("device").output());
+    match said {
+        Ok(said) if said.status.success() => String::from_utf8_lossy(&said.stdout).trim().to_string(),
+        Ok(said) => format!("not known: {}", String::from_utf8_lossy(&said.stderr).trim()),
+        Err(_) => format!("none: {} is not here, so nothing can be trained", crate::WITH_TORCH),
+    }
 }
 
 /// A stage's line: its name in a column of its own, empty for what goes on from the line above.

@@ -13,18 +13,20 @@ pub(crate) struct Axis {
 impl Axis {
     /// Cuts `from` pixels into `to` even stretches; `to` is at most `from`.
     pub(crate) fn new(from: usize, to: usize) -> Self {
-        Axis::cut(from, 0.0, from as f64 / to as f64, to)
+        Axis::cut(from, 0.0, from as f64 / to as f64, to, from as f64)
     }
 
-    /// Cuts `count` stretches of `step` (at least 1) pixels out of `from` ones, from `start` on. The last may reach beyond the edge.
-    pub(crate) fn cut(from: usize, start: f64, step: f64, count: usize) -> Self {
+    /// Cuts `count` stretches of `step` (at least 1) pixels out of `from` ones, from `start` on. The last is cut off at `end`.
+    pub(crate) fn cut(from: usize, start: f64, step: f64, count: usize, end: f64) -> Self {
+        debug_assert!(step >= 1.0 && start < end && end <= from as f64 + 0.001);
+        let edge = end.min(from as f64);
         let is_even = start.fract() == 0.0 && step.fract() == 0.0;
         // A stretch that begins within a pixel touches one more than it is long.
         let taps = (step.ceil() as usize + usize::from(!is_even)).min(from);
         let (mut first, mut weights) = (Vec::with_capacity(count), vec![0.0; taps * count]);
         for (i, weights) in weights.chunks_exact_mut(taps).enumerate() {
-            let begin = (start + i as f64 * step).min(from as f64 - 0.001);
-            let end = (start + (i + 1) as f64 * step).min(from as f64);
+            let begin = (start + i as f64 * step).min(edge - 0.001);
+            let end = (start + (i + 1) as f64 * step).min(edge);
             // Moved back where the zeros would lie beyond the edge.
             let at = (begin as usize).min(from - taps);
             for (at, weight) in (at..).zip(weights) {
@@ -198,11 +200,11 @@ mod tests {
     }
 
     #[test]
-    fn stretches_may_begin_within_and_end_beyond() {
-        // Of 5 samples: 1.5 to 3, 3 to 4.5, 4.5 to 5.
-        let axis = Axis::cut(5, 1.5, 1.5, 3);
-        let out = shrink_plane(&[0, 30, 60, 90, 240], 5, &axis, &Axis::new(1, 1));
-        assert_eq!(out, [50, 140, 240]);
+    fn stretches_may_begin_and_end_within() {
+        // Of 5 samples: 1.5 to 3, 3 to 4.5, 4.5 to 5; and cut off at 4.2.
+        let shrunk = |count, end| shrink_plane(&[0, 30, 60, 90, 240], 5, &Axis::cut(5, 1.5, 1.5, count, end), &Axis::new(1, 1));
+        assert_eq!(shrunk(3, 5.0), [50, 140, 240]);
+        assert_eq!(shrunk(2, 4.2), [50, 115]);
     }
 
     proptest! {

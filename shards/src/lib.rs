@@ -55,7 +55,7 @@ pub use files::{AtomicFile, hash_file, remove_temporaries, sync_folder, write_at
 pub use folder::AtomicFolder;
 pub use ids::{ImageId, PairId};
 pub use import::{IMPORT_KINDS, ImportOptions, ImportSummary, PoolImport, PoolSource, Queries, Segment, import, pool_sources};
-pub use jpeg::{Jpeg, Samples, jpeg_size};
+pub use jpeg::{Jpeg, jpeg_size};
 pub use ledger::{Commit, HostDelta, Job, JobKind, NewJob, PageLink, SegmentTotals, TakenUp};
 pub use leftovers::leftovers;
 pub use measure::{Measures, THUMBNAIL_SIDE, flatness, perceptual_hash, pixel_hash, thumbnail};

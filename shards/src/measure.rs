@@ -54,7 +54,8 @@ impl Measures {
 }
 
 /// First 16 bytes, in hex, of BLAKE3(width, height, RGB bytes): equal for copies that decode to the same pixels. Of a JPEG that is
-/// taken by its samples these are hashed (`FORMAT.md`): it has no copies of other formats that are equal to the last bit.
+/// taken by its samples these are hashed instead (`FORMAT.md`): equal for copies whose samples were coded or described otherwise. A copy
+/// in another format is left to the look-alikes.
 pub fn pixel_hash(pixels: &RgbImage) -> String {
     let mut hasher = blake3::Hasher::new();
     hasher.update(&pixels.width().to_le_bytes()).update(&pixels.height().to_le_bytes()).update(pixels.as_raw());

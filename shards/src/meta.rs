@@ -57,7 +57,7 @@ impl Meta {
             return Err(Error::Version { path, found: meta.version, expected: FORMAT_VERSION });
         }
         if meta.kind != kind {
-            return Err(bad(format!("the folder is a {}, expected a {kind}", meta.kind)));
+            return Err(bad(format!("the folder is of kind {}, expected {kind}", meta.kind)));
         }
         Ok(Some(meta))
     }
@@ -85,7 +85,7 @@ mod tests {
         let mut meta = Meta::new("corpus").with("seed", 7);
         meta.write(dir.path()).expect("written");
         assert_eq!(Meta::read(dir.path(), "corpus").expect("read"), Some(meta.clone()));
-        assert!(Meta::read(dir.path(), "run").expect_err("refused").to_string().contains("is a corpus, expected a run"));
+        assert!(Meta::read(dir.path(), "run").expect_err("refused").to_string().contains("is of kind corpus, expected run"));
         meta.version = 99;
         meta.write(dir.path()).expect("written");
         assert!(matches!(Meta::read(dir.path(), "corpus"), Err(Error::Version { found: 99, .. })));

@@ -53,6 +53,9 @@ impl Received {
 
     /// Brings it to size `n`, as [`ResizeMode::apply`] does.
     pub fn resize(self, mode: ResizeMode, n: u32, only_if_bigger: bool) -> Self {
+        if mode.leaves(self.dimensions(), n, only_if_bigger) {
+            return self;
+        }
         let body = match self.body {
             Body::Samples(samples) => match mode.window(samples.dimensions(), n) {
                 Some((fitted, offset, sides)) if samples.is_colour() => Body::Samples(samples.shrink(fitted, offset, sides)),
@@ -135,6 +138,33 @@ mod tests {
                     }
                 }
             }
+        }
+    }
+
+    #[test]
+    fn no_colour_comes_from_outside_a_crop() {
+        // Red to just behind where the crop of 33 pixels ends, then green.
+        let pixels = RgbImage::from_fn(200, 100, |x, _| if x < 149 { Rgb([200, 40, 40]) } else { Rgb([40, 200, 40]) });
+        let stored = received(&jpeg(&pixels, SamplingFactor::F_1_1)).resize(ResizeMode::CenterCrop, 33, true);
+        assert_eq!(stored.dimensions(), (33, 33));
+        let stored = decode(&stored.encode_jpeg(100).expect("encoded"), &Limits::default()).expect("decoded").pixels;
+        for y in 0..33 {
+            let [red, green, _] = stored.get_pixel(32, y).0;
+            assert!(red > 170 && green < 75, "row {y}: {red} {green}");
+        }
+    }
+
+    #[test]
+    fn what_needs_no_resizing_keeps_its_samples() {
+        let bytes = jpeg(&picture(90, 70), SamplingFactor::F_2_2);
+        for (mode, n) in
+            [(ResizeMode::No, 10), (ResizeMode::KeepRatio, 70), (ResizeMode::KeepRatioLargest, 99), (ResizeMode::CenterCrop, 90)]
+        {
+            assert!(matches!(received(&bytes).resize(mode, n, true).body, Body::Samples(_)), "{mode} {n}");
+        }
+        for (mode, n) in [(ResizeMode::Border, 90), (ResizeMode::CenterCrop, 71)] {
+            let (width, height) = mode.apply(picture(90, 70), n, true).dimensions();
+            assert_eq!(received(&bytes).resize(mode, n, true).dimensions(), (width, height), "{mode} {n}");
         }
     }
 

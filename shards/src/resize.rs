@@ -47,6 +47,18 @@ impl std::fmt::Display for ResizeMode {
 }
 
 impl ResizeMode {
+    /// Whether [`ResizeMode::apply`] leaves a picture of these sides as it is.
+    pub(crate) fn leaves(self, (width, height): (u32, u32), n: u32, only_if_bigger: bool) -> bool {
+        let stays = |side: u32| side == n || (side < n && only_if_bigger);
+        match self {
+            ResizeMode::No => true,
+            ResizeMode::KeepRatio => stays(width.min(height)),
+            ResizeMode::KeepRatioLargest => stays(width.max(height)),
+            ResizeMode::CenterCrop => stays(width.min(height)) && width.max(height) <= n,
+            ResizeMode::Border => false,
+        }
+    }
+
     /// What [`ResizeMode::apply`] does with a picture of these sides, if it only shrinks it and cuts something out: the sides it is shrunk to,
     /// and offset and sides of the window.
     pub(crate) fn window(self, (width, height): (u32, u32), n: u32) -> Option<(Pair, Pair, Pair)> {
@@ -60,9 +72,6 @@ impl ResizeMode {
         }
         let pair = |(width, height): (u32, u32)| (width as usize, height as usize);
         let fitted = (scaled(width, n, side), scaled(height, n, side));
-        if fitted.0 > width || fitted.1 > height {
-            return None;
-        }
         let sides = if self == ResizeMode::CenterCrop { (fitted.0.min(n), fitted.1.min(n)) } else { fitted };
         Some((pair(fitted), pair(((fitted.0 - sides.0) / 2, (fitted.1 - sides.1) / 2)), pair(sides)))
     }

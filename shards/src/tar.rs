@@ -210,8 +210,11 @@ impl TarReader {
 
     fn read_at_offset(&mut self, length: usize) -> Result<Vec<u8>, Error> {
         let mut bytes = vec![0; length];
-        self.file.read_exact(&mut bytes).map_err(|_| self.damaged("the archive is cut off"))?;
-        Ok(bytes)
+        match self.file.read_exact(&mut bytes) {
+            Ok(()) => Ok(bytes),
+            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Err(self.damaged("the archive is cut off")),
+            Err(error) => Err(Error::io("read", &self.path)(error)),
+        }
     }
 
     fn skip_to(&mut self, offset: u64) -> Result<(), Error> {

@@ -1,6 +1,6 @@
 //! A tar against the rows that say what lies in it: every header, every length, every byte.
 
-use super::findings::{Findings, words};
+use super::findings::Findings;
 use shards::{ERASED, Extent, ImageId, Stored, TarReader, is_address, member_sum, read_extent};
 use std::collections::HashMap;
 use std::path::Path;
@@ -50,24 +50,24 @@ pub(super) fn check(findings: &mut Findings, path: &Path, claims: &[Claim], ours
     }
     let (reader, file) = match (TarReader::open(path), Stored::open_ahead(path)) {
         (Ok(reader), Ok(file)) => (reader, file),
-        (Err(error), _) => return findings.damage(path, words(&error), advice),
-        (_, Err(error)) => return findings.damage(path, words(&error), advice),
+        (Err(error), _) | (_, Err(error)) => return findings.failed(path, &error, advice),
     };
     let mut sums = true;
     // Said after what rows miss, which is the graver half of the same disagreement.
     let mut extra = Vec::new();
+    let mut broken = None;
     for member in reader {
         let member = match member {
             Ok(member) => member,
             Err(error) => {
-                findings.damage(path, words(&error), advice);
+                broken = Some(error);
                 break;
             }
         };
         let bytes = match read_extent(&file, path, Extent { length: member.extent.length.min(MAX_MEMBER), ..member.extent }) {
             Ok(bytes) => bytes,
             Err(error) => {
-                findings.damage(path, words(&error), advice);
+                broken = Some(error);
                 break;
             }
         };
@@ -82,6 +82,14 @@ pub(super) fn check(findings: &mut Findings, path: &Path, claims: &[Claim], ours
             Some((at, part, length)) => agree(findings, path, &claims[at], (part, length), (&member.name, &bytes), ours, advice),
             None if ours && !bytes.is_empty() && member.name != ERASED => extra.push(place),
             None => {}
+        }
+    }
+    if let Some(error) = broken {
+        let unread = findings.unread();
+        findings.failed(path, &error, advice);
+        if findings.unread() > unread {
+            // Nothing is known of what was not reached.
+            return;
         }
     }
     let mut missing: Vec<(usize, u64, u64)> = waiting.into_iter().map(|(offset, (at, _, length))| (at, offset, length)).collect();

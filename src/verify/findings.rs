@@ -1,8 +1,9 @@
 //! What was found: printed as it comes, counted for the verdict. Also the checks that every kind of folder needs.
 
 use serde::de::DeserializeOwned;
-use shards::{Meta, Meter, REMOVED, REPLACES, Removal, Row, TableReader, check_sum, hash_file, is_address};
+use shards::{Error, Meta, Meter, REMOVED, REPLACES, Removal, Row, Stored, TableReader, check_sum, hash_file, is_address};
 use std::collections::{HashMap, HashSet};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// Lines printed for one file; a cut archive misses thousands of members.
@@ -14,6 +15,7 @@ pub(super) struct Findings<'a> {
     pub(super) meter: &'a Meter,
     files: u64,
     damaged: u64,
+    unread: u64,
     remarks: u64,
     /// The file of the last line, and how many it has had.
     last: (PathBuf, u64),
@@ -27,7 +29,8 @@ pub(super) struct Findings<'a> {
 
 /// Whether a small file is at a path or an address. One that cannot be asked for counts: reading it will say why.
 pub(super) fn is_there(path: &Path) -> bool {
-    if is_address(path) { !matches!(shards::read_file(path), Ok(None)) } else { path.exists() }
+    let is_missing = |error: &Error| matches!(error, Error::Io { source, .. } if source.kind() == ErrorKind::NotFound);
+    if is_address(path) { !Stored::open(path).is_err_and(|error| is_missing(&error)) } else { path.exists() }
 }
 
 impl<'a> Findings<'a> {
@@ -37,6 +40,7 @@ impl<'a> Findings<'a> {
             meter,
             files: 0,
             damaged: 0,
+            unread: 0,
             remarks: 0,
             last,
             manifests: HashMap::new(),
@@ -53,8 +57,15 @@ impl<'a> Findings<'a> {
         self.damaged
     }
 
+    pub(super) fn unread(&self) -> u64 {
+        self.unread
+    }
+
     pub(super) fn verdict(&self) -> String {
-        let damage = if self.damaged == 0 { "no damage".to_string() } else { format!("{} places damaged", self.damaged) };
+        let mut damage = if self.damaged == 0 { "no damage".to_string() } else { format!("{} places damaged", self.damaged) };
+        if self.unread > 0 {
+            damage += &format!(", {} not read", self.unread);
+        }
         if self.remarks == 0 { damage } else { format!("{damage}, {} remarks", self.remarks) }
     }
 
@@ -71,6 +82,18 @@ impl<'a> Findings<'a> {
             _ => {}
         }
         self.meter.say(format!("{} damaged", self.damaged));
+    }
+
+    /// A file could not be read: damage, unless a server is in trouble, which says nothing of the file.
+    pub(super) fn failed(&mut self, path: &Path, error: &Error, advice: &str) {
+        let is_trouble = |error: &std::io::Error| !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::UnexpectedEof);
+        match error {
+            Error::Io { source, .. } if is_address(path) && is_trouble(source) => {
+                self.unread += 1;
+                println!("not read {}: {}; check again when its server answers", path.display(), words(error));
+            }
+            _ => self.damage(path, words(error), advice),
+        }
     }
 
     /// Something to know that is no damage.
@@ -96,7 +119,7 @@ impl<'a> Findings<'a> {
                 self.remark(path, "carries no sum of its bytes (an older version or another program wrote it), so only its form is checked")
             }
             Err(error) => {
-                self.damage(path, words(&error), advice);
+                self.failed(path, &error, advice);
                 return None;
             }
         }
@@ -112,7 +135,7 @@ impl<'a> Findings<'a> {
                             }
                         }
                         Err(error) => {
-                            self.damage(path, words(&error), advice);
+                            self.failed(path, &error, advice);
                             return None;
                         }
                     }
@@ -120,7 +143,7 @@ impl<'a> Findings<'a> {
                 Some(rows)
             }
             Err(error) => {
-                self.damage(path, words(&error), advice);
+                self.failed(path, &error, advice);
                 None
             }
         }
@@ -142,7 +165,14 @@ impl<'a> Findings<'a> {
     /// Reads a JSON file; `None` when it cannot be read, which is damage.
     pub(super) fn json<T: DeserializeOwned>(&mut self, path: &Path, advice: &str) -> Option<T> {
         self.opened();
-        let read = shards::read_file(path).map_err(|error| words(&error)).and_then(|text| text.ok_or_else(|| "it is missing".to_string()));
+        let text = match shards::read_file(path) {
+            Ok(text) => text,
+            Err(error) => {
+                self.failed(path, &error, advice);
+                return None;
+            }
+        };
+        let read = text.ok_or_else(|| "it is missing".to_string());
         match read.and_then(|text| serde_json::from_slice(&text).map_err(|error| error.to_string())) {
             Ok(value) => Some(value),
             Err(why) => {
@@ -163,7 +193,7 @@ impl<'a> Findings<'a> {
                 None
             }
             Err(error) => {
-                self.damage(&path, words(&error), advice);
+                self.failed(&path, &error, advice);
                 None
             }
         }

@@ -145,7 +145,7 @@ fn sums(findings: &mut Findings, folder: &Path) {
         match hash_file(&tar) {
             Ok(found) if found == sum => {}
             Ok(_) => findings.damage(&tar, format!("its bytes as a whole are not those that {SUMS} tells of"), PACK),
-            Err(error) => findings.damage(&tar, words(&error), PACK),
+            Err(error) => findings.failed(&tar, &error, PACK),
         }
     }
 }

@@ -32,10 +32,10 @@ enum Kind {
 /// # Errors
 /// Usage when a folder is nothing that diptych makes; a failure that counts the damage when there is any.
 pub fn run(flags: &cli::Verify) -> Result<(), Failure> {
-    let targets = targets(&flags.folders)?;
-    if let Some((_, address)) = targets.iter().find(|(_, folder)| flags.repair && is_address(folder)) {
+    if let Some(address) = flags.folders.iter().find(|folder| flags.repair && is_address(folder)) {
         return Err(Failure::Usage(format!("--repair works on folders of this machine, and {} is none", address.display())));
     }
+    let targets = targets(&flags.folders)?;
     let progress = Progress::start("verify", Unit::Bytes);
     let meter = progress.meter.clone();
     meter.set_total(targets.iter().map(|(_, folder)| bytes_below(folder)).sum());
@@ -51,6 +51,7 @@ pub fn run(flags: &cli::Verify) -> Result<(), Failure> {
     drop(progress);
     eprintln!("checked {} files in {} folders: {}", findings.files(), targets.len(), findings.verdict());
     match findings.damaged() {
+        0 if findings.unread() > 0 => Err(std::io::Error::other("not everything could be read, so nothing is known of it").into()),
         0 => Ok(()),
         n => Err(std::io::Error::other(format!("{n} places are damaged; each line above says which and what to do")).into()),
     }
@@ -99,14 +100,16 @@ fn targets(given: &[PathBuf]) -> Result<Vec<(Kind, PathBuf)>, Failure> {
 
 /// What lies at an address, where there can only be shards.
 fn at_address(folder: &Path) -> Result<Kind, Failure> {
-    // Of its two files one will do: the other may be what is damaged.
-    let is_there = ["manifest.parquet", "meta.json"].map(|name| shards::read_file(&folder.join(name)));
-    match is_there {
-        [Ok(None), Ok(None)] => {
-            Err(Failure::Usage(format!("{} has neither manifest.parquet nor meta.json: there are no shards", folder.display())))
-        }
-        [Err(error), Err(_)] => Err(error.into()),
-        _ => Ok(Kind::Shards),
+    let usage = |why: String| Err(Failure::Usage(format!("{} {why}; only shards can be checked at an address", folder.display())));
+    let meta = shards::read_file(&folder.join("meta.json"))?;
+    match meta.as_deref().map(|text| serde_json::from_slice::<serde_json::Value>(text).unwrap_or_default()) {
+        Some(meta) => match meta.get("kind").and_then(|kind| kind.as_str()) {
+            Some(kind) if kind != "shards" => usage(format!("is a {kind}")),
+            // A description that is damaged is found to be so later.
+            _ => Ok(Kind::Shards),
+        },
+        None if findings::is_there(&folder.join("manifest.parquet")) => Ok(Kind::Shards),
+        None => usage("has neither meta.json nor manifest.parquet".to_string()),
     }
 }
 

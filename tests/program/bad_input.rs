@@ -76,7 +76,7 @@ fn a_corpus_of_another_version_or_kind_is_refused() {
     scratch.fails(&["curate"], 1, "version 99");
     scratch.fails(&["crawl", "--source", "web:http://127.0.0.1:9/", "--allow-private"], 1, "version 99");
     scratch.write("corpus/meta.json", r#"{"kind":"run","version":1,"properties":{},"parents":{}}"#);
-    scratch.fails(&["curate"], 1, "is a run, expected a corpus");
+    scratch.fails(&["curate"], 1, "is of kind run, expected corpus");
 }
 
 #[test]

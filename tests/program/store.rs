@@ -60,6 +60,13 @@ fn shards_are_written_to_a_store_and_read_back() {
     bucket.put("/data/there/00001.tar", spoilt);
     let said = scratch.fails(&["verify", &folder], 1, "damaged");
     assert!(said.out.contains("00001.tar") && said.out.contains("other bytes than were written"), "{said}");
+    // A server in trouble says nothing of the files.
+    bucket.forbid("00001.tar");
+    let said = scratch.fails(&["verify", &folder], 1, "not everything could be read");
+    assert!(said.out.contains("00001.tar") && !said.out.contains("damaged "), "{said}");
+    // Other kinds than shards have their files elsewhere.
+    bucket.put("/data/other/meta.json", scratch.files("corpus")["meta.json"].clone());
+    scratch.fails(&["verify", &format!("{}/data/other", bucket.url())], 2, "is a corpus");
     scratch.fails(&["shard", "--manifest", &format!("{}/data/nowhere.parquet", bucket.url()), "--out", "x"], 1, "nowhere.parquet");
 }
 

@@ -1,4 +1,5 @@
-//! From rows of luma and chroma to RGB: chroma of fewer samples is spread as libjpeg does, linearly between samples' middles.
+//! From rows of luma and chroma to RGB: chroma of fewer samples is spread as libjpeg does, linearly between samples' middles (which libjpeg
+//! leaves out for pictures of up to 4 columns).
 
 /// One row of chroma at a time, at the width of the picture.
 #[derive(Default)]

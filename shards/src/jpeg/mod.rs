@@ -17,7 +17,7 @@ mod transform;
 
 pub(crate) use encode::encode;
 pub use frame::{Jpeg, jpeg_size};
-pub use samples::Samples;
+pub(crate) use samples::Samples;
 
 /// Place in a block, row by row, of each coefficient in the order in which they are stored (T.81, figure A.6).
 const ZIGZAG: [u8; 64] = [

@@ -59,7 +59,7 @@ impl Jpeg<'_> {
     }
 
     /// The picture as [`Jpeg::decode`] gives it, as samples.
-    pub fn samples(&self, by: u32) -> Option<Samples> {
+    pub(crate) fn samples(&self, by: u32) -> Option<Samples> {
         let by = by as usize;
         if !matches!(by, 1 | 2 | 4 | 8) {
             return None;
@@ -69,8 +69,9 @@ impl Jpeg<'_> {
                 #[inline(always)]
                 || self.samples_in(work, by),
             );
-            if work.scan.capacity() > KEPT {
-                work.scan = Scan::default();
+            // Planes are here only of a picture that turned out to be damaged.
+            if work.scan.capacity() + work.planes.iter().map(Vec::capacity).sum::<usize>() > KEPT {
+                *work = Work::default();
             }
             samples
         })

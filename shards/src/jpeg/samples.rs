@@ -10,7 +10,7 @@ use crate::simd;
 use image::RgbImage;
 
 /// The samples of a picture.
-pub struct Samples {
+pub(crate) struct Samples {
     /// Sides in pixels, which are those of luma.
     pub(super) width: usize,
     pub(super) height: usize,
@@ -38,24 +38,25 @@ impl Drop for Samples {
 
 impl Samples {
     /// Width and height in pixels.
-    pub fn dimensions(&self) -> (u32, u32) {
+    pub(crate) fn dimensions(&self) -> (u32, u32) {
         (self.width as u32, self.height as u32)
     }
 
     /// Whether there is chroma.
-    pub fn is_colour(&self) -> bool {
+    pub(crate) fn is_colour(&self) -> bool {
         self.chroma[0].stride > 0
     }
 
     /// The picture in RGB.
-    pub fn rgb(&self) -> RgbImage {
+    pub(crate) fn rgb(&self) -> RgbImage {
         let mut out = vec![0; 3 * self.width * self.height];
-        let mut rows = out.chunks_exact_mut(3 * self.width);
-        self.rows(1, |row| {
-            if let Some(out) = rows.next() {
-                out.copy_from_slice(row);
-            }
-        });
+        simd::widest(
+            #[inline(always)]
+            || {
+                let mut spread = Default::default();
+                out.chunks_exact_mut(3 * self.width).enumerate().for_each(|(y, row)| self.row(y, &mut spread, row));
+            },
+        );
         RgbImage::from_raw(self.width as u32, self.height as u32, out).unwrap_or_default()
     }
 
@@ -65,7 +66,7 @@ impl Samples {
         simd::widest(
             #[inline(always)]
             || {
-                let mut spread = [Spread::default(), Spread::default()];
+                let mut spread = Default::default();
                 for y in (0..self.height).step_by(step) {
                     self.row(y, &mut spread, &mut row);
                     each(&row);
@@ -97,8 +98,9 @@ impl Samples {
         let luma = shrink_plane(&self.luma.samples, self.luma.stride, &Axis::new(self.width, side), &Axis::new(self.height, side));
         let (columns, rows) = self.chroma_sides();
         let step = |length: usize, ratio: usize| length as f64 / ratio as f64 / side as f64;
-        let across = Axis::cut(columns, 0.0, step(self.width, self.ratio.0), side);
-        let down = Axis::cut(rows, 0.0, step(self.height, self.ratio.1), side);
+        let stretches =
+            |samples: usize, length: usize, ratio: usize| Axis::cut(samples, 0.0, step(length, ratio), side, length as f64 / ratio as f64);
+        let (across, down) = (stretches(columns, self.width, self.ratio.0), stretches(rows, self.height, self.ratio.1));
         let chroma = |plane: &Plane| {
             if self.is_colour() { shrink_plane(&plane.samples, plane.stride, &across, &down) } else { vec![128; side * side] }
         };
@@ -114,8 +116,10 @@ impl Samples {
         // One axis of luma and of chroma, whose samples each stand for two pixels.
         let axes = |length: usize, samples: usize, ratio: usize, fitted: usize, offset: usize, side: usize| {
             let (step, share) = (length as f64 / fitted as f64, 1.0 / ratio as f64);
-            let start = offset as f64 * step;
-            (Axis::cut(length, start, step, side), Axis::cut(samples, start * share, 2.0 * step * share, side.div_ceil(2)))
+            let (start, end) = (offset as f64 * step, (offset + side) as f64 * step);
+            let luma = Axis::cut(length, start, step, side, end);
+            // Of an odd side the last sample stands for one pixel: the next one is outside.
+            (luma, Axis::cut(samples, start * share, 2.0 * step * share, side.div_ceil(2), end * share))
         };
         let across = axes(self.width, columns, self.ratio.0, fitted.0, offset.0, sides.0);
         let down = axes(self.height, rows, self.ratio.1, fitted.1, offset.1, sides.1);

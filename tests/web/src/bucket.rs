@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 struct Kept {
     objects: BTreeMap<String, Vec<u8>>,
     requests: Vec<String>,
+    forbidden: Option<String>,
 }
 
 /// A running store. It ends with the process.
@@ -53,6 +54,11 @@ impl Bucket {
     /// Keeps an object under a path such as `/bucket/a/b.tar`.
     pub fn put(&self, path: &str, bytes: Vec<u8>) {
         self.kept().objects.insert(path.to_string(), bytes);
+    }
+
+    /// Lets nobody read what ends so any more.
+    pub fn forbid(&self, end: &str) {
+        self.kept().forbidden = Some(end.to_string());
     }
 
     /// An object.
@@ -129,6 +135,9 @@ fn answer(method: &str, path: &str, range: &str, body: Vec<u8>, kept: &mut Kept)
     if method == "PUT" {
         kept.objects.insert(path.to_string(), body);
         return ("200 OK", String::new(), Vec::new());
+    }
+    if method == "GET" && kept.forbidden.as_ref().is_some_and(|end| path.ends_with(end.as_str())) {
+        return ("403 Forbidden", String::new(), Vec::new());
     }
     let Some(object) = kept.objects.get(path) else { return ("404 Not Found", String::new(), Vec::new()) };
     let bounds = range.strip_prefix("bytes=").and_then(|range| range.split_once('-'));
