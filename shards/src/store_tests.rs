@@ -30,7 +30,7 @@ fn ranges_are_exact_and_streams_read_ahead() {
     assert!(matches!(Stored::open(&there), Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound));
     assert_eq!(read(&there).expect("asked"), None);
     send(&here, &there).expect("sent");
-    assert_eq!(bucket.get("/b/a%20b/x.tar"), std::fs::read(&here).ok());
+    assert!(bucket.get("/b/a b/x.tar") == std::fs::read(&here).ok());
 
     let file = Stored::open(&there).expect("opened");
     assert_eq!(file.size().expect("known"), std::fs::metadata(&here).expect("there").len());
@@ -50,5 +50,5 @@ fn ranges_are_exact_and_streams_read_ahead() {
     assert!(bucket.requests().len() - before < 8, "{:?}", &bucket.requests()[before..]);
     let mut copy = Vec::new();
     local(&there).expect("copied").read_to_end(&mut copy).expect("read");
-    assert_eq!(Some(copy), std::fs::read(&here).ok());
+    assert!(Some(copy) == std::fs::read(&here).ok());
 }
