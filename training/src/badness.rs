@@ -105,7 +105,7 @@ const RULES: &[&[(u64, &str)]] = &[
 
 /// Rules and letters as masks.
 struct Masks {
-    /// By code point, up to the last letter of the table that lies close.
+    /// By code point, up to the last letter of the table that lies close; what letters are by nature is there too.
     near: Vec<u64>,
     far: HashMap<char, u64>,
     rules: Vec<Vec<u64>>,
@@ -139,7 +139,8 @@ static MASKS: LazyLock<Masks> = LazyLock::new(|| {
             (0..64).filter(|bit| mask >> bit & 1 == 1).for_each(|bit| opening[bit] |= 1 << number);
         }
     }
-    let near = (0..NEAR as u32).map(|code| char::from_u32(code).and_then(|letter| all.get(&letter)).copied().unwrap_or(0)).collect();
+    let mask = |letter: char| all.get(&letter).copied().unwrap_or(0) | nature(letter);
+    let near = (0..NEAR as u32).map(|code| char::from_u32(code).map_or(0, mask)).collect();
     Masks { near, far: all.into_iter().filter(|(letter, _)| *letter as usize >= NEAR).collect(), rules, openings, suspect }
 });
 
@@ -154,7 +155,7 @@ fn expand(members: &str) -> impl Iterator<Item = char> {
 }
 
 impl Masks {
-    /// What the table says of a letter.
+    /// What the table says of a letter, at least.
     fn listed(&self, letter: char) -> u64 {
         match self.near.get(letter as usize) {
             Some(mask) => *mask,
@@ -175,16 +176,21 @@ impl Masks {
 
     /// What the table and its nature say of it.
     fn mask(&self, letter: char) -> u64 {
-        let own = match letter {
-            'a'..='z' => SMALL,
-            'A'..='Z' => CAPITAL,
-            _ if letter.is_whitespace() || matches!(letter, '\u{1c}'..='\u{1f}') => WHITE | NOT_PLAIN,
-            _ => NOT_PLAIN,
-        };
-        let word = if letter == '_' || is_word(letter) { WORD } else { 0 };
-        let line = if letter == '\n' { 0 } else { IN_LINE };
-        self.listed(letter) | own | word | line
+        self.near.get(letter as usize).copied().unwrap_or_else(|| self.listed(letter) | nature(letter))
     }
+}
+
+/// The classes that a letter is in whatever the table says.
+fn nature(letter: char) -> u64 {
+    let own = match letter {
+        'a'..='z' => SMALL,
+        'A'..='Z' => CAPITAL,
+        _ if letter.is_whitespace() || matches!(letter, '\u{1c}'..='\u{1f}') => WHITE | NOT_PLAIN,
+        _ => NOT_PLAIN,
+    };
+    let word = if letter == '_' || is_word(letter) { WORD } else { 0 };
+    let line = if letter == '\n' { 0 } else { IN_LINE };
+    own | word | line
 }
 
 /// Whether the text looks broken.
