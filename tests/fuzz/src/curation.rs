@@ -1,8 +1,8 @@
 //! What the query list is made of: dumps, wikitext, page views, WordNet, the user's own entries.
 
 use crate::Target;
-use curation::{Namespaces, Rule, WordlistOptions, Words, plain_text, wordlist};
-use shards::Meter;
+use ::curation::{Namespaces, Rule, WordlistOptions, Words, plain_text, wordlist};
+use ::shards::Meter;
 use std::io::Write;
 use std::path::Path;
 

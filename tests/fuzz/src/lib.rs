@@ -7,9 +7,11 @@
 //!
 //! To add a target: write a function and samples in a file named after the room, and list them in [`targets`].
 
+mod crawler;
 mod curation;
 mod fuzzer;
 mod mutator;
+mod shards;
 
 pub use fuzzer::{Failed, Fuzzer};
 pub use mutator::Mutator;
@@ -30,7 +32,7 @@ pub struct Target {
 
 /// All targets of all rooms.
 pub fn targets() -> Vec<Target> {
-    [curation::targets()].into_iter().flatten().collect()
+    [curation::targets(), crawler::targets(), shards::targets()].into_iter().flatten().collect()
 }
 
 #[cfg(test)]
