@@ -78,7 +78,7 @@ lint: setup ## Check formatting and clippy's warnings
 	@cargo fmt --all --check
 	@cargo clippy --release --workspace --all-targets -- -D warnings
 
-fuzz: setup ## Feed damaged input to all readers of foreign bytes (SECONDS=10 for each, TARGETS='dump-bz2 ...', SEED=1); failing inputs stay in fuzz-out/
+fuzz: setup ## Feed damaged input to readers of foreign bytes (SECONDS=10 for each, TARGETS='dump-bz2 ...', SEED=1); failing inputs stay in fuzz-out/
 	@cargo build --release --bins -p diptych -p fuzz
 	@ulimit -v 8000000; $(CARGO_TARGET_DIR)/release/fuzz $(call flag,seconds,SECONDS) $(call flag,seed,SEED) $(TARGETS)
 

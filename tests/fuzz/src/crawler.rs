@@ -1,8 +1,7 @@
 //! What a crawl reads of archives: WARC records with pages, WAT records, packed and plain.
 
-use crate::Target;
+use crate::{Target, gzip};
 use ::crawler::{CrawlOptions, Source, scan};
-use std::io::Write;
 use std::path::Path;
 
 const PAGE: &str = "<!DOCTYPE html><html lang=en><head><meta charset=utf-8><base href=\"/b/\"><meta name=robots content=\"index\"><title>T</title></head><body>\
@@ -95,9 +94,4 @@ fn record(kind: &str, block: &str) -> Vec<u8> {
         block.len()
     )
     .into_bytes()
-}
-
-fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    encoder.write_all(bytes).and_then(|()| encoder.finish()).expect("memory is written to")
 }

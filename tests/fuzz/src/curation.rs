@@ -1,6 +1,6 @@
 //! What the query list is made of: dumps, wikitext, page views, WordNet, the user's own entries.
 
-use crate::Target;
+use crate::{Target, gzip};
 use ::curation::{Namespaces, Rule, WordlistOptions, Words, plain_text, wordlist};
 use ::shards::Meter;
 use std::io::Write;
@@ -168,10 +168,5 @@ fn dump(text: &str) -> String {
 
 fn bzip2(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
-    encoder.write_all(bytes).and_then(|()| encoder.finish()).expect("memory is written to")
-}
-
-fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     encoder.write_all(bytes).and_then(|()| encoder.finish()).expect("memory is written to")
 }
