@@ -193,10 +193,13 @@ pub struct Crawl {
     /// Whether pictures smaller than the image size keep theirs
     #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
     pub resize_only_if_bigger: bool,
-    /// Quality of stored JPEGs, 1 to 100
-    #[arg(long, value_name = "N", default_value_t = 95)]
-    pub encode_quality: u8,
-    /// Store JPEGs that need no resizing as they came
+    /// Format of stored pictures: jpg, png or webp [default: jpg]
+    #[arg(long, value_name = "FORMAT")]
+    pub encode_format: Option<shards::Format>,
+    /// Quality of stored pictures: 1 to 100 of jpg and webp (more is webp without loss), effort of packing 0 to 9 of png [default: 95, png 6]
+    #[arg(long, value_name = "N")]
+    pub encode_quality: Option<u8>,
+    /// Store pictures of that format that need no resizing as they came
     #[arg(long)]
     pub skip_reencode: bool,
     /// Refuse pictures with a shorter side than this, in pixels
@@ -208,6 +211,9 @@ pub struct Crawl {
     /// Refuse pictures whose longer side is more than this many times the shorter
     #[arg(long, value_name = "X")]
     pub max_aspect_ratio: Option<f64>,
+    /// Refuse pictures whose bytes do not have the MD5, SHA-1, SHA-256 or SHA-512 (in hex) that this column of the lists says
+    #[arg(long, value_name = "COLUMN")]
+    pub verify_hash: Option<String>,
     /// Candidates of one job, and so the most samples of one pool tar, at most 10000
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     pub number_sample_per_shard: usize,

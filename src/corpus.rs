@@ -3,11 +3,14 @@
 use crate::cli;
 use crate::failure::Failure;
 use serde_json::Value;
-use shards::{Meta, ResizeMode, hash_file};
+use shards::{Encoding, Format, Meta, ResizeMode, hash_file};
 use std::path::{Path, PathBuf};
 
 /// Pairs fetched per pair wanted: fetches fail and filters drop, and balancing needs a surplus (design, "The cap").
 pub const HEADROOM: f64 = 1.5;
+
+/// The format of a corpus whose pictures came from elsewhere; what is crawled besides is stored as JPEG.
+pub const AS_IMPORTED: &str = "as imported";
 
 /// A cap as a number of pairs: 0 is none, so more than any other.
 pub fn room(cap: u64) -> u64 {
@@ -25,12 +28,22 @@ pub struct Properties {
     pub image_size: u32,
     /// How images are brought to that side.
     pub resize_mode: ResizeMode,
+    /// The format they are stored in.
+    pub format: Format,
 }
 
 impl Properties {
     /// Pairs per query that the crawl fetches.
     pub fn crawl_cap(&self) -> u64 {
         (self.per_query as f64 * HEADROOM).ceil() as u64
+    }
+
+    /// How images are stored, with a quality that was asked for or the usual one.
+    ///
+    /// # Errors
+    /// Usage when the format has no such quality.
+    pub fn encoding(&self, quality: Option<u8>) -> Result<Encoding, Failure> {
+        Encoding::new(self.format, quality).map_err(|why| Failure::Usage(format!("--encode-quality {why}")))
     }
 
     /// Reads the properties of an existing corpus.
@@ -52,6 +65,10 @@ impl Properties {
             per_query: get("per_query")?.as_u64().ok_or_else(|| wrong("per_query"))?,
             image_size: get("image_size")?.as_u64().and_then(|n| u32::try_from(n).ok()).ok_or_else(|| wrong("image_size"))?,
             resize_mode: serde_json::from_value(get("resize_mode")?.clone()).map_err(|_| wrong("resize_mode"))?,
+            format: match get("format")?.as_str() {
+                Some(AS_IMPORTED) => Format::Jpeg,
+                name => name.and_then(|name| name.parse().ok()).ok_or_else(|| wrong("format"))?,
+            },
         })
     }
 }
@@ -84,14 +101,16 @@ pub fn open(flags: &cli::Crawl) -> Result<(Properties, Option<PathBuf>), Failure
                 per_query: flags.per_query.unwrap_or(20_000),
                 image_size: flags.image_size.unwrap_or(256),
                 resize_mode: flags.resize_mode.unwrap_or(ResizeMode::KeepRatio),
+                format: flags.encode_format.unwrap_or(Format::Jpeg),
             };
+            properties.encoding(flags.encode_quality)?;
             let mut meta = Meta::new("corpus")
                 .with("seed", properties.seed)
                 .with("per_query", properties.per_query)
                 .with("headroom", HEADROOM)
                 .with("image_size", properties.image_size)
                 .with("resize_mode", properties.resize_mode.to_string())
-                .with("format", "jpg");
+                .with("format", properties.format.to_string());
             if let (Some(file), Some(hash)) = (&flags.queries, given) {
                 copy_list(file, &list)?;
                 meta.parents.insert("queries".to_string(), hash);
@@ -123,20 +142,20 @@ pub fn copy_list(from: &Path, to: &Path) -> Result<(), Failure> {
 
 /// Compares what was typed with what the corpus is.
 fn agree(meta: &Meta, flags: &cli::Crawl, queries: Option<&str>) -> Result<(), Failure> {
-    let typed: [(&str, Option<Value>); 4] = [
-        ("seed", flags.seed.map(Value::from)),
-        ("per_query", flags.per_query.map(Value::from)),
-        ("image_size", flags.image_size.map(Value::from)),
-        ("resize_mode", flags.resize_mode.map(|mode| Value::from(mode.to_string()))),
+    let typed: [(&str, &str, Option<Value>); 5] = [
+        ("seed", "seed", flags.seed.map(Value::from)),
+        ("per_query", "per-query", flags.per_query.map(Value::from)),
+        ("image_size", "image-size", flags.image_size.map(Value::from)),
+        ("resize_mode", "resize-mode", flags.resize_mode.map(|mode| Value::from(mode.to_string()))),
+        ("format", "encode-format", flags.encode_format.map(|format| Value::from(format.to_string()))),
     ];
     let corpus = flags.corpus.display();
-    for (name, value) in typed {
+    for (name, flag, value) in typed {
         if let (Some(value), Some(kept)) = (value, meta.properties.get(name))
             && value != *kept
             // A larger cap keeps everything that a smaller one took.
             && !(name == "per_query" && value.as_u64().map(room) > kept.as_u64().map(room))
         {
-            let flag = name.replace('_', "-");
             return Err(Failure::Usage(format!(
                 "--{flag} {value} contradicts {corpus}, which has {kept}; use another --corpus or leave the flag out"
             )));

@@ -115,7 +115,7 @@ pub fn run(flags: &cli::Crawl) -> Result<(), Failure> {
     options.metrics = flags.metrics;
     options.obey_groups.clone_from(&flags.obey_groups);
     options.resize_only_if_bigger = flags.resize_only_if_bigger;
-    options.encode_quality = flags.encode_quality;
+    options.verify_hash.clone_from(&flags.verify_hash);
     options.skip_reencode = flags.skip_reencode;
     options.min_image_size = flags.min_image_size;
     options.max_image_area = flags.max_image_area;
@@ -145,6 +145,7 @@ pub fn run(flags: &cli::Crawl) -> Result<(), Failure> {
         options.image_size = properties.image_size;
     }
     options.resize_mode = properties.resize_mode;
+    options.encoding = properties.encoding(flags.encode_quality)?;
     let matcher = list.as_deref().map(|list| queries(list, &properties)).transpose()?;
     let ledger = Book(sql::Catalogue::open(&flags.corpus.join("catalog.sqlite"))?);
     let cap = list.as_ref().map_or(0, |_| properties.crawl_cap());

@@ -1,7 +1,7 @@
 //! `diptych import`: other datasets as manifests, and downloads of img2dataset and DataComp as the pool of a corpus.
 
 use crate::cli;
-use crate::corpus::{check_list, copy_list};
+use crate::corpus::{AS_IMPORTED, check_list, copy_list};
 use crate::failure::Failure;
 use crate::progress::{Progress, Unit};
 use shards::{
@@ -108,7 +108,7 @@ fn open(flags: &cli::Import, corpus: &Path) -> Result<Option<curation::Matcher>,
                 .with("headroom", crate::corpus::HEADROOM)
                 .with("image_size", 0)
                 .with("resize_mode", "no")
-                .with("format", "as imported");
+                .with("format", AS_IMPORTED);
             if let (Some(file), Some(hash)) = (&flags.queries, &given) {
                 copy_list(file, &list)?;
                 meta.parents.insert("queries".to_string(), hash.clone());

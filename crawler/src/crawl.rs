@@ -230,7 +230,8 @@ fn open_list(
     let query = if parts.is_empty() { String::new() } else { format!("?{}", parts.join("&")) };
     let (id, state) = ledger.source("urls", &format!("{}{query}", path.display())).map_err(Error::ledger("open a source"))?;
     // Under a limit its rows are counted each time, for the lists after it.
-    let cut = || urls::cut(path, &unpacked(options), url, caption, limit, options.sizes.candidates as u64);
+    let asked = urls::Asked { url, caption, hash: options.verify_hash.as_deref() };
+    let cut = || urls::cut(path, &unpacked(options), asked, limit, options.sizes.candidates as u64);
     let stretches = if state == "new" || limit.is_some() { cut()? } else { Vec::new() };
     if state == "new" {
         let jobs: Result<Vec<NewJob>, Error> =

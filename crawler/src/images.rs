@@ -5,6 +5,7 @@ use crate::engine::{Engine, settle};
 use crate::fetch::{Refusal, Traffic, Want};
 use crate::ingest::{Ingested, Recipe, ingest, on_pool};
 use crate::layout::{FetchPayload, payload, read_payload};
+use crate::promise;
 use crate::segment::{Finish, SegmentSender, SegmentWriter};
 use crate::summary::Tally;
 use rustc_hash::FxHashMap;
@@ -105,14 +106,38 @@ async fn fetch(engine: Arc<Engine>, url: String, mut pairs: Vec<Candidate>, send
         Ok(mut body) => {
             // The body's places among the fetches in flight are kept until the image is handed on.
             let bytes = std::mem::take(&mut body.bytes);
-            if !store(&engine, bytes, &mut pairs, &sender).await {
+            let (bytes, broken) = check_promises(&engine, bytes, &mut pairs).await;
+            if !pairs.is_empty() && !store(&engine, bytes, &mut pairs, &sender).await {
                 closing.cancel();
             }
+            pairs.extend(broken);
         }
     }
     pairs.iter_mut().for_each(|pair| pair.attempts += reply.attempts);
     engine.note(0, reply.traffic.values().map(|delta| delta.bytes).sum());
     Taken { pairs, traffic: reply.traffic }
+}
+
+/// Takes those out of `pairs` whose list promises other bytes, and settles them.
+async fn check_promises(engine: &Engine, bytes: Vec<u8>, pairs: &mut Vec<Candidate>) -> (Vec<u8>, Vec<Candidate>) {
+    let Some(column) = engine.options.verify_hash.clone() else { return (bytes, Vec::new()) };
+    let extras: Vec<Option<String>> = pairs.iter().map(|pair| pair.source.starts_with("urls:").then(|| pair.extra.clone())).collect();
+    let hashed = on_pool(move || {
+        let whys: Vec<_> = extras.iter().map(|extra| promise::broken(&bytes, extra.as_ref()?, &column)).collect();
+        (bytes, whys)
+    });
+    let (bytes, whys) = hashed.await.unwrap_or_else(|| (Vec::new(), vec![Some("hashing failed".to_string()); pairs.len()]));
+    let mut broken = Vec::new();
+    for (mut pair, why) in std::mem::take(pairs).into_iter().zip(whys) {
+        match why {
+            None => pairs.push(pair),
+            Some(why) => {
+                settle(&mut pair, outcome::CHANGED, &why);
+                broken.push(pair);
+            }
+        }
+    }
+    (bytes, broken)
 }
 
 /// Stores an image for all its pairs and settles them; `false` when the writer has failed.

@@ -3,7 +3,7 @@
 //! Works on pixels only; runs on rayon's threads, so that the ones that fetch are never busy with it.
 
 use crate::CrawlOptions;
-use shards::{Format, ImageId, Limits, Measures, PictureError, Received, ResizeMode, outcome};
+use shards::{Encoding, Format, ImageId, Limits, Measures, PictureError, Received, ResizeMode, outcome};
 use std::panic::AssertUnwindSafe;
 
 /// What is made of images, and which are refused; the names are img2dataset's.
@@ -12,7 +12,7 @@ pub(crate) struct Recipe {
     image_size: u32,
     resize_mode: ResizeMode,
     resize_only_if_bigger: bool,
-    encode_quality: u8,
+    encoding: Encoding,
     skip_reencode: bool,
     min_image_size: u32,
     max_image_area: Option<u64>,
@@ -26,7 +26,7 @@ impl Recipe {
             image_size: options.image_size,
             resize_mode: options.resize_mode,
             resize_only_if_bigger: options.resize_only_if_bigger,
-            encode_quality: options.encode_quality,
+            encoding: options.encoding,
             skip_reencode: options.skip_reencode,
             min_image_size: options.min_image_size,
             max_image_area: options.max_image_area,
@@ -73,7 +73,9 @@ impl From<PictureError> for Spoilt {
 #[derive(Debug)]
 pub(crate) struct Ingested {
     /// The stored bytes.
-    pub(crate) jpeg: Vec<u8>,
+    pub(crate) bytes: Vec<u8>,
+    /// Their format.
+    pub(crate) format: Format,
     /// Sides of the stored image in pixels.
     pub(crate) sides: (u32, u32),
     /// Sides as received, upright.
@@ -98,9 +100,10 @@ pub(crate) fn ingest(bytes: &[u8], recipe: &Recipe) -> Result<Ingested, Spoilt> 
     let stored = picture.resize(recipe.resize_mode, recipe.image_size, recipe.resize_only_if_bigger);
     let sides = stored.dimensions();
     // Bytes that need no change but for a turn said in their header, which not every reader obeys, are changed all the same.
-    let kept = recipe.skip_reencode && stored.format == Format::Jpeg && !stored.turned && sides == original;
-    let jpeg = if kept { bytes.to_vec() } else { stored.encode_jpeg(recipe.encode_quality)? };
-    Ok(Ingested { jpeg, sides, original, image_id: ImageId::of(bytes), measures })
+    let format = recipe.encoding.format();
+    let kept = recipe.skip_reencode && stored.format == format && !stored.turned && sides == original;
+    let encoded = if kept { bytes.to_vec() } else { stored.encode(recipe.encoding)? };
+    Ok(Ingested { bytes: encoded, format, sides, original, image_id: ImageId::of(bytes), measures })
 }
 
 /// Runs `work` on rayon's threads. `None` when it panicked: decoders meet bytes made to break them, and one bad image or
@@ -134,7 +137,7 @@ mod tests {
         let image = ingest(&bytes, &recipe(100, ResizeMode::KeepRatio)).expect("ingested");
         assert_eq!((image.sides, image.original), ((200, 100), (300, 150)));
         assert_eq!(image.image_id, ImageId::of(&bytes));
-        let stored = decode(&image.jpeg, &Limits::default()).expect("decoded");
+        let stored = decode(&image.bytes, &Limits::default()).expect("decoded");
         assert_eq!(stored.pixels.dimensions(), (200, 100));
         let larger = Recipe { resize_only_if_bigger: false, ..recipe(300, ResizeMode::KeepRatio) };
         assert_eq!(ingest(&bytes, &larger).expect("ingested").sides, (600, 300));
@@ -158,9 +161,9 @@ mod tests {
     fn what_fits_may_be_kept_as_it_came() {
         let jpeg = encode_jpeg(&striped(90, 90), 70).expect("encoded");
         let keep = Recipe { skip_reencode: true, ..recipe(100, ResizeMode::KeepRatio) };
-        assert_eq!(ingest(&jpeg, &keep).expect("ingested").jpeg, jpeg);
-        assert_ne!(ingest(&jpeg, &Recipe { image_size: 50, ..keep }).expect("ingested").jpeg, jpeg);
-        assert_ne!(ingest(&jpeg, &Recipe { skip_reencode: false, ..keep }).expect("ingested").jpeg, jpeg);
+        assert_eq!(ingest(&jpeg, &keep).expect("ingested").bytes, jpeg);
+        assert_ne!(ingest(&jpeg, &Recipe { image_size: 50, ..keep }).expect("ingested").bytes, jpeg);
+        assert_ne!(ingest(&jpeg, &Recipe { skip_reencode: false, ..keep }).expect("ingested").bytes, jpeg);
     }
 
     #[tokio::test]

@@ -62,6 +62,7 @@ mod page;
 mod pages;
 mod place;
 mod plan;
+mod promise;
 mod refusal;
 mod replay;
 mod retry;

@@ -3,7 +3,7 @@
 use crate::fetch::host_key;
 use crate::guard::is_private_host;
 use crate::{ArchiveKind, Rules, Service};
-use shards::ResizeMode;
+use shards::{Encoding, ResizeMode};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -126,9 +126,9 @@ pub struct CrawlOptions {
     pub resize_mode: ResizeMode,
     /// Whether images smaller than that keep their size; img2dataset's `resize_only_if_bigger`.
     pub resize_only_if_bigger: bool,
-    /// JPEG quality of stored images, 1 to 100.
-    pub encode_quality: u8,
-    /// Whether JPEG images that need no resizing are stored as they came.
+    /// Format and quality of stored images.
+    pub encoding: Encoding,
+    /// Whether images of that format that need no resizing are stored as they came.
     pub skip_reencode: bool,
     /// Images with a shorter side than this, in pixels, are refused.
     pub min_image_size: u32,
@@ -136,6 +136,8 @@ pub struct CrawlOptions {
     pub max_image_area: Option<u64>,
     /// Images whose longer side is more than this many times the shorter are refused.
     pub max_aspect_ratio: Option<f64>,
+    /// The column of URL lists that has the hash of an image's bytes; those with another are refused.
+    pub verify_hash: Option<String>,
     /// Address in the User-Agent: a mail address or a page about the crawl. Required for public hosts.
     pub contact: Option<String>,
     /// Whether loopback and private addresses may be asked.
@@ -187,11 +189,12 @@ impl CrawlOptions {
             image_size: 256,
             resize_mode: ResizeMode::KeepRatio,
             resize_only_if_bigger: true,
-            encode_quality: 95,
+            encoding: Encoding::Jpeg(95),
             skip_reencode: false,
             min_image_size: 0,
             max_image_area: None,
             max_aspect_ratio: None,
+            verify_hash: None,
             contact: None,
             allow_private: false,
             host_connections: 4,
@@ -224,9 +227,6 @@ impl CrawlOptions {
         if let Some(word) = self.retry.iter().find(|word| !shards::outcome::can_retry(word)) {
             let known: Vec<&str> = shards::outcome::ALL.into_iter().filter(|word| shards::outcome::can_retry(word)).collect();
             return usage(format!("--retry {word:?} is not one of {}", known.join(", ")));
-        }
-        if !(1..=100).contains(&self.encode_quality) {
-            return usage(format!("--encode-quality {} is not between 1 and 100", self.encode_quality));
         }
         if self.max_aspect_ratio.is_some_and(|ratio| ratio.is_nan() || ratio < 1.0) {
             return usage("--max-aspect-ratio must be at least 1".to_string());

@@ -5,7 +5,7 @@ use crate::engine::ENOUGH;
 use crate::lines::Lines;
 use crate::page::Place as ImagePlace;
 use crate::place::Places;
-use crate::urls::{Row, cut, read};
+use crate::urls::{Asked, Row, cut, read};
 use crate::{CrawlOptions, Error, Source, lists};
 use shards::{Candidate, ImageId, PairId, canonical_url};
 use std::io::Write;
@@ -64,7 +64,7 @@ impl Scan<'_> {
         let unpacked = tempfile::tempdir().map_err(Error::Output)?;
         let mut left = self.options.limit;
         for file in lists::expand(path)? {
-            for stretch in cut(&file, unpacked.path(), url, caption, left, ROWS)? {
+            for stretch in cut(&file, unpacked.path(), Asked { url, caption, hash: None }, left, ROWS)? {
                 left = left.map(|left| left.saturating_sub(stretch.rows));
                 for row in read(&stretch)? {
                     self.seen.pages += 1;

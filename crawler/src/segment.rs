@@ -149,7 +149,7 @@ impl Segment {
                 json_offset: 0,
                 json_length: 0,
             };
-            let picture = tar.append(&format!("{}.jpg", row.key), &image.jpeg)?;
+            let picture = tar.append(&format!("{}.{}", row.key, image.format), &image.bytes)?;
             let text = tar.append(&format!("{}.txt", row.key), row.caption.as_bytes())?;
             let json = tar.append(&format!("{}.json", row.key), row.record(pair).as_bytes())?;
             (row.image_offset, row.image_length) = (picture.offset, picture.length);

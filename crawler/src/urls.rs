@@ -28,7 +28,7 @@ const CAPTION_COLUMNS: [&str; 4] = ["caption", "text", "alt", "alt_text"];
 const LICENCE_COLUMNS: [&str; 3] = ["licence", "license", "license_url"];
 const AUTHOR_COLUMNS: [&str; 3] = ["author", "creator", "artist"];
 const PAGE_COLUMNS: [&str; 3] = ["page_url", "foreign_landing_url", "referrer"];
-/// Bytes of a row's further columns as JSON; beyond, they are left out.
+/// Bytes of a row's further columns as JSON; beyond, the longest are left out.
 const MAX_EXTRA: usize = 8 << 10;
 /// Lines of a JSON list looked through for one that shows its columns.
 const MAX_PEEK: usize = 1000;
@@ -129,18 +129,22 @@ pub(crate) enum Row {
     Bad(&'static str),
 }
 
+/// Columns that were asked for by name.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Asked<'a> {
+    /// That of image URLs; otherwise the first of the usual names that the list has.
+    pub(crate) url: Option<&'a str>,
+    /// That of captions, likewise.
+    pub(crate) caption: Option<&'a str>,
+    /// That of hashes of the images' bytes, which must be there when it is asked for.
+    pub(crate) hash: Option<&'a str>,
+}
+
 /// Cuts a list into stretches of `rows` rows, up to `limit` rows in all.
 ///
 /// # Errors
 /// `List` when the file cannot be read, its format is not known, or a column is missing.
-pub(crate) fn cut(
-    named: &Path,
-    unpacked: &Path,
-    url: Option<&str>,
-    caption: Option<&str>,
-    limit: Option<u64>,
-    rows: u64,
-) -> Result<Vec<Stretch>, Error> {
+pub(crate) fn cut(named: &Path, unpacked: &Path, asked: Asked<'_>, limit: Option<u64>, rows: u64) -> Result<Vec<Stretch>, Error> {
     let list = |why: String| Error::List { path: named.to_path_buf(), why };
     let io = |error: std::io::Error| list(error.to_string());
     let known = "expected a name ending in .parquet, .csv, .tsv, .json, .jsonl or .txt, or one of the last five with .gz, .zst or .bz2";
@@ -157,8 +161,9 @@ pub(crate) fn cut(
             .find_map(|name| columns.iter().find(|column| column.eq_ignore_ascii_case(name)))
             .ok_or_else(|| format!("has no column of {what} among {columns:?}: name it with ?{what}=COLUMN")),
     };
-    let url = find(url, &URL_COLUMNS, "url").map_err(list)?.clone();
-    let caption = find(caption, &CAPTION_COLUMNS, "caption").map_err(list)?.clone();
+    let url = find(asked.url, &URL_COLUMNS, "url").map_err(list)?.clone();
+    let caption = find(asked.caption, &CAPTION_COLUMNS, "caption").map_err(list)?.clone();
+    asked.hash.map(|hash| find(Some(hash), &[], "hash")).transpose().map_err(list)?;
     let limit = limit.unwrap_or(u64::MAX);
     let stretch = |first, rows, offset| Stretch {
         list: named.to_path_buf(),
@@ -267,15 +272,28 @@ impl Stretch {
             names.iter().find_map(named).unwrap_or_default()
         };
         let page_url = web_url(None, &hint(&PAGE_COLUMNS)).map(|url| canonical_url(&url)).unwrap_or_default();
-        let extra = if further.is_empty() { String::new() } else { Value::Object(further.clone()).to_string() };
         Row::Pair(Box::new(Candidate {
             source: format!("urls:{}", self.list.display()),
             licence: hint(&LICENCE_COLUMNS),
             author: hint(&AUTHOR_COLUMNS),
-            extra: if extra.len() > MAX_EXTRA { String::new() } else { extra },
+            extra: extra(further),
             ..Candidate::new(canonical_url(&url), page_url, caption, "column")
         }))
     }
+}
+
+/// Further columns as JSON; the longest are left out where all of them would be too much.
+fn extra(mut further: Map<String, Value>) -> String {
+    // Quotes, colon and comma besides name and value.
+    let size = |name: &String, value: &Value| name.len() + value.to_string().len() + 4;
+    let mut sizes: Vec<(usize, String)> = further.iter().map(|(name, value)| (size(name, value), name.clone())).collect();
+    sizes.sort_unstable();
+    let mut all: usize = sizes.iter().map(|(size, _)| size).sum();
+    while let Some((size, name)) = sizes.pop_if(|_| all > MAX_EXTRA) {
+        all -= size;
+        further.remove(&name);
+    }
+    if further.is_empty() { String::new() } else { Value::Object(further).to_string() }
 }
 
 /// Records or lines of a text list.
@@ -410,7 +428,7 @@ mod tests {
     }
 
     fn all(path: &Path, rows: u64) -> Vec<Row> {
-        cut(path, Path::new("unused"), None, None, None, rows)
+        cut(path, Path::new("unused"), Asked::default(), None, rows)
             .expect("cut")
             .iter()
             .flat_map(|stretch| read(stretch).expect("read"))
@@ -463,7 +481,7 @@ mod tests {
             for rows in [1, 2, 4, 100] {
                 assert_eq!(bare(all(&path, rows)), expected(), "{name} in stretches of {rows}");
             }
-            let limited = cut(&path, Path::new("unused"), None, None, Some(5), 2).expect("cut");
+            let limited = cut(&path, Path::new("unused"), Asked::default(), Some(5), 2).expect("cut");
             assert_eq!(limited.iter().map(|stretch| stretch.rows).collect::<Vec<_>>(), [2, 2, 1], "{name}");
         }
     }
@@ -504,7 +522,8 @@ mod tests {
         assert_eq!(serde_json::from_str::<Value>(&pair.extra).expect("JSON")["n"], 7);
         assert!(!pair.extra.contains("\"v\""));
         let long = only("b.jsonl", &json.replace("Ann", &"x".repeat(MAX_EXTRA)));
-        assert_eq!(long.extra, "");
+        let left = serde_json::json!({"License": "by", "n": 7, "page_url": "http://e.org/p"});
+        assert_eq!(serde_json::from_str::<Value>(&long.extra).expect("JSON"), left);
 
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("a.parquet");
@@ -548,29 +567,35 @@ mod tests {
         for (name, bytes) in [("a.csv.gz", gz), ("b.csv.bz2", bz2), ("c.CSV.zst", zst)] {
             let path = dir.path().join(name);
             std::fs::write(&path, bytes).expect("written");
-            let stretches = cut(&path, &dir.path().join("lists"), None, None, None, 1).expect("cut");
+            let stretches = cut(&path, &dir.path().join("lists"), Asked::default(), None, 1).expect("cut");
             assert_eq!(stretches.len(), 2, "{name}");
             std::fs::remove_dir_all(dir.path().join("lists")).expect("removed");
             assert_eq!(bare(read(&stretches[1]).expect("read")), [pair("http://e.org/2", "two")], "{name}");
         }
         let broken = dir.path().join("d.csv.gz");
         std::fs::write(&broken, b"url,caption").expect("written");
-        assert!(cut(&broken, &dir.path().join("lists"), None, None, None, 1).expect_err("refused").to_string().contains("d.csv.gz"));
+        assert!(cut(&broken, &dir.path().join("lists"), Asked::default(), None, 1).expect_err("refused").to_string().contains("d.csv.gz"));
     }
 
     #[test]
     fn what_is_wrong_with_a_list_is_said() {
         let (_dir, path) = write("a.csv", "link,words\nhttp://e.org/1,one\n");
-        assert!(cut(&path, Path::new("unused"), None, None, None, 10).expect_err("refused").to_string().contains("?caption=COLUMN"));
-        assert!(cut(&path, Path::new("unused"), Some("u"), None, None, 10).expect_err("refused").to_string().contains("no column \"u\""));
-        let stretches = cut(&path, Path::new("unused"), Some("link"), Some("words"), None, 10).expect("cut");
+        assert!(cut(&path, Path::new("unused"), Asked::default(), None, 10).expect_err("refused").to_string().contains("?caption=COLUMN"));
+        assert!(
+            cut(&path, Path::new("unused"), Asked { url: Some("u"), ..Asked::default() }, None, 10)
+                .expect_err("refused")
+                .to_string()
+                .contains("no column \"u\"")
+        );
+        let stretches =
+            cut(&path, Path::new("unused"), Asked { url: Some("link"), caption: Some("words"), hash: None }, None, 10).expect("cut");
         assert_eq!(bare(read(&stretches[0]).expect("read")), [pair("http://e.org/1", "one")]);
         std::fs::write(&path, "link,words\n").expect("written");
         assert!(read(&stretches[0]).expect_err("refused").to_string().contains("changed"));
         let (_dir, odd) = write("a.bin", "");
-        assert!(cut(&odd, Path::new("unused"), None, None, None, 10).expect_err("refused").to_string().contains(".parquet"));
+        assert!(cut(&odd, Path::new("unused"), Asked::default(), None, 10).expect_err("refused").to_string().contains(".parquet"));
         let (_dir, damaged) = write("a.parquet", "PAR1 nothing");
-        assert!(cut(&damaged, Path::new("unused"), None, None, None, 10).is_err());
+        assert!(cut(&damaged, Path::new("unused"), Asked::default(), None, 10).is_err());
     }
 
     #[test]

@@ -9,7 +9,7 @@
 //! - manifests made of others: [`shuffle`] packs the samples of one into shuffled tars, [`import`] makes one of foreign data;
 //! - addresses: `s3://`, `gs://` and `https://` wherever a path to read from stands ([`Stored`], [`beside`]);
 //! - takedown: [`Removed`], which readers obey, [`take_down`] and [`erase`], which rewrite;
-//! - pictures: [`decode`] under [`Limits`], [`Jpeg`] for reduced ones, [`Received`] on their way in with [`ResizeMode`] and [`Measures`];
+//! - pictures: [`decode`] under [`Limits`], [`Jpeg`] for reduced ones, [`Received`] on their way in with [`ResizeMode`], [`Measures`] and [`Encoding`];
 //! - [`Job`] and [`Commit`], the words in which the crawler and the catalogue speak of work;
 //! - [`Meter`], the counter that the program draws as progress.
 //!
@@ -18,6 +18,7 @@
 mod area;
 mod caption;
 mod census;
+mod encoding;
 mod erase;
 mod error;
 mod files;
@@ -49,6 +50,7 @@ mod tar;
 mod urls;
 
 pub use caption::{MAX_CAPTION_CHARS, clean_caption};
+pub use encoding::Encoding;
 pub use erase::{ERASED, erase};
 pub use error::Error;
 pub use files::{AtomicFile, hash_file, remove_temporaries, sync_folder, write_atomic};

@@ -24,6 +24,8 @@ pub const HTTP_429: &str = "http_429";
 pub const HTTP_5XX: &str = "http_5xx";
 /// More bytes or pixels than allowed.
 pub const TOO_BIG: &str = "too_big";
+/// What came is not what the list promises by its hash.
+pub const CHANGED: &str = "changed";
 /// What came is no picture in a format that is taken.
 pub const NOT_IMAGE: &str = "not_image";
 /// A picture that is damaged.
@@ -42,7 +44,7 @@ pub const DUPLICATE_URL: &str = "duplicate_url";
 pub const REMOVED: &str = "removed";
 
 /// All of them, the good one first.
-pub const ALL: [&str; 19] = [
+pub const ALL: [&str; 20] = [
     OK,
     UNMATCHED,
     FULL,
@@ -54,6 +56,7 @@ pub const ALL: [&str; 19] = [
     HTTP_429,
     HTTP_5XX,
     TOO_BIG,
+    CHANGED,
     NOT_IMAGE,
     DECODE,
     TOO_SMALL,

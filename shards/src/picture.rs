@@ -30,6 +30,26 @@ impl Format {
     }
 }
 
+impl std::fmt::Display for Format {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.suffix())
+    }
+}
+
+impl std::str::FromStr for Format {
+    type Err = String;
+
+    /// Of those that pictures are stored in.
+    fn from_str(name: &str) -> Result<Self, String> {
+        match name {
+            "jpg" | "jpeg" => Ok(Format::Jpeg),
+            "png" => Ok(Format::Png),
+            "webp" => Ok(Format::WebP),
+            _ => Err(format!("{name:?} is not one of jpg, png, webp")),
+        }
+    }
+}
+
 /// What a picture may cost at most.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {

@@ -1,7 +1,7 @@
 //! A picture as it came: measured, brought to the corpus' size and encoded, by way of a JPEG's own samples where that will do.
 
 use crate::jpeg::{Jpeg, Samples};
-use crate::{Format, Limits, Measures, Picture, PictureError, ResizeMode, decode, encode_jpeg};
+use crate::{Encoding, Format, Limits, Measures, Picture, PictureError, ResizeMode, decode};
 use image::RgbImage;
 use image::metadata::Orientation;
 
@@ -66,15 +66,15 @@ impl Received {
         Received { body, ..self }
     }
 
-    /// Encodes it as [`encode_jpeg`] does.
+    /// Encodes it.
     ///
     /// # Errors
-    /// As there.
-    pub fn encode_jpeg(&self, quality: u8) -> Result<Vec<u8>, PictureError> {
-        match &self.body {
-            Body::Samples(samples) if samples.is_encodable() => Ok(samples.encode(quality)),
-            Body::Samples(samples) => encode_jpeg(&samples.rgb(), quality),
-            Body::Pixels(pixels) => encode_jpeg(pixels, quality),
+    /// As [`Encoding::encode`].
+    pub fn encode(&self, encoding: Encoding) -> Result<Vec<u8>, PictureError> {
+        match (&self.body, encoding) {
+            (Body::Samples(samples), Encoding::Jpeg(quality)) if samples.is_encodable() => Ok(samples.encode(quality)),
+            (Body::Samples(samples), _) => encoding.encode(&samples.rgb()),
+            (Body::Pixels(pixels), _) => encoding.encode(pixels),
         }
     }
 }
@@ -82,7 +82,7 @@ impl Received {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{flatness, png_bytes, resize_exact};
+    use crate::{encode_jpeg, flatness, png_bytes, resize_exact};
     use image::Rgb;
     use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 
@@ -132,7 +132,7 @@ mod tests {
                         assert_eq!(stored.dimensions(), other.dimensions(), "{mode} {n}");
                         let again = |bytes: Vec<u8>| decode(&bytes, &Limits::default()).expect("decoded").pixels;
                         let (ours, others) =
-                            (again(stored.encode_jpeg(95).expect("encoded")), again(encode_jpeg(&other, 95).expect("encoded")));
+                            (again(stored.encode(Encoding::Jpeg(95)).expect("encoded")), again(encode_jpeg(&other, 95).expect("encoded")));
                         let apart = distance(&ours, &others);
                         assert!(apart < 1.5, "{width} x {height} {factor:?}, {mode} {n}: {apart}");
                     }
@@ -147,7 +147,7 @@ mod tests {
         let pixels = RgbImage::from_fn(200, 100, |x, _| if x < 149 { Rgb([200, 40, 40]) } else { Rgb([40, 200, 40]) });
         let stored = received(&jpeg(&pixels, SamplingFactor::F_1_1)).resize(ResizeMode::CenterCrop, 33, true);
         assert_eq!(stored.dimensions(), (33, 33));
-        let stored = decode(&stored.encode_jpeg(100).expect("encoded"), &Limits::default()).expect("decoded").pixels;
+        let stored = decode(&stored.encode(Encoding::Jpeg(100)).expect("encoded"), &Limits::default()).expect("decoded").pixels;
         for y in 0..33 {
             let [red, green, _] = stored.get_pixel(32, y).0;
             assert!(red > 170 && green < 75, "row {y}: {red} {green}");
@@ -186,7 +186,7 @@ mod tests {
         let mut bytes = Vec::new();
         Encoder::new(&mut bytes, 95).encode(&grey, 120, 90, ColorType::Luma).expect("encoded");
         let pixels = decode(&bytes, &Limits::default()).expect("decoded").pixels;
-        let stored = received(&bytes).resize(ResizeMode::KeepRatio, 45, true).encode_jpeg(95).expect("encoded");
+        let stored = received(&bytes).resize(ResizeMode::KeepRatio, 45, true).encode(Encoding::Jpeg(95)).expect("encoded");
         let again = decode(&stored, &Limits::default()).expect("decoded").pixels;
         assert!(distance(&again, &resize_exact(&pixels, 60, 45)) < 3.0);
         assert_eq!(received(&bytes).measures().flatness, flatness(&pixels));

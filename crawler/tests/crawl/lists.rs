@@ -4,6 +4,7 @@ use crate::corpus::{Words, check_pool, options, outcomes, run};
 use crate::server::{Answer, Server, png};
 use crate::twin::Twin;
 use crawler::{CrawlOptions, Error, Matcher};
+use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -206,4 +207,34 @@ async fn what_was_taken_down_is_neither_fetched_nor_kept() {
     let pool = tables.flat_map(|path| shards::TableReader::<shards::PoolRow>::open_all(&path).expect("opened"));
     let kept: Vec<String> = pool.flat_map(|batch| batch.expect("read")).map(|row| row.caption).collect();
     assert!(kept.len() == 4 && !kept.contains(&"cat number 2".to_string()) && !kept.contains(&"cat number 4".to_string()), "{kept:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pictures_that_changed_since_the_list_was_made_are_refused() {
+    let server = Server::start(image).await;
+    let dir = tempfile::tempdir().expect("a folder");
+    let hash = |n: u32| Sha256::digest(png(n)).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let mut text = "url,caption,sha256\n".to_string();
+    for (n, hash) in [(1, hash(1)), (2, hash(1)), (3, String::new()), (4, hash(4).to_uppercase())] {
+        text.push_str(&format!("{},picture {n},{hash}\n", server.url(&format!("/{n}.png"))));
+    }
+    // The same picture under two captions, only one of which promises what comes.
+    text.push_str(&format!("{0},one,{1}\n{0},other,{2}\n", server.url("/5.png"), hash(5), hash(6)));
+    let path = dir.path().join("list.csv");
+    std::fs::write(&path, text).expect("written");
+    let (corpus, ledger) = (dir.path().join("corpus"), Arc::new(Twin::default()));
+    let mut options = options(&corpus, &[format!("urls:{}", path.display())]);
+    options.verify_hash = Some("sha256".to_string());
+    let summary = run(&options, &ledger, None).await.expect("crawled");
+    assert_eq!((summary.candidates, summary.pairs), (6, 3));
+    let decided = crate::corpus::candidates(&corpus);
+    let mut kept: Vec<&str> = check_pool(&corpus).iter().map(|id| decided[id].caption.as_str()).collect();
+    kept.sort_unstable();
+    assert_eq!(kept, ["one", "picture 1", "picture 4"]);
+    assert_eq!(ledger.outcomes()["changed"], 3);
+
+    options.verify_hash = Some("md5".to_string());
+    options.sources = vec![format!("urls:{}?url=url", path.display()).parse().expect("a source")];
+    let error = run(&options, &ledger, None).await.expect_err("refused").to_string();
+    assert!(error.contains("no column \"md5\""), "{error}");
 }
