@@ -72,7 +72,7 @@ fn directives(head: &[u8]) -> Directives {
             }
         }
     }
-    Directives::of_headers(&headers, AGENT)
+    Directives::of_headers(&headers, AGENT, &[])
 }
 
 /// Joins the chunks of a body; `None` when it does not begin as a chunked one. A broken end costs the end.

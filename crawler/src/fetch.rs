@@ -6,10 +6,11 @@ use crate::faults::{cause_of, words_of};
 use crate::guard::{Guard, Refused, Resolver, Unknown, is_private_host};
 use crate::hosts::{GIVE_UP, Hosts};
 use crate::optout::Directives;
+use crate::origins::{Found, Origins};
 use crate::refusal::Failure;
 pub(crate) use crate::refusal::{NOT_HTML, Refusal};
 use crate::retry::retry_after;
-use crate::robots::{self, Found, Rules};
+use crate::robots::{self, Rules};
 use crate::{CrawlOptions, Error, sitemap};
 use reqwest::header::{ACCEPT, CONTENT_TYPE, LOCATION};
 use reqwest::{Client, Response, StatusCode};
@@ -26,7 +27,7 @@ use url::Url;
 pub(crate) const AGENT: &str = "diptych";
 /// Redirects followed; browsers stop at 20, RFC 9309 asks for at least 5.
 const MAX_REDIRECTS: u32 = 10;
-/// Longest wait believed of `Retry-After`; a host that asks for more is not asked again in this job.
+/// Longest wait that is waited for; a host that asks for more is left alone until then.
 const MAX_WAIT: Duration = Duration::from_secs(60);
 /// Bodies above this size need one of [`LARGE_BODIES`] places, so that memory stays bounded whatever arrives.
 const LARGE_BYTES: usize = 1 << 20;
@@ -109,7 +110,7 @@ pub(crate) struct Fetcher {
     client: Client,
     guard: Guard,
     hosts: Hosts,
-    robots: robots::Cache,
+    origins: Origins,
     in_flight: Arc<Semaphore>,
     concurrency: usize,
     large: Arc<Semaphore>,
@@ -160,7 +161,7 @@ impl Fetcher {
             client: client.map_err(Error::Client)?,
             guard,
             hosts: Hosts::new(options.host_connections, options.host_rate),
-            robots: robots::Cache::default(),
+            origins: Origins::default(),
             in_flight: Arc::new(Semaphore::new(options.concurrency)),
             concurrency: options.concurrency,
             large: Arc::new(Semaphore::new(LARGE_BODIES)),
@@ -249,6 +250,10 @@ impl Fetcher {
                 Err(Failure { refusal: Refusal::Because(outcome, _), .. }) if UNANSWERED.contains(outcome) => {
                     self.hosts.failed(&host_key(&url), outcome, asked);
                 }
+                Err(Failure { refusal: Refusal::Because(outcome, _), retry: Some(Some(wait)) }) => {
+                    // Said by the host, so it holds for all its URLs, whatever becomes of this one.
+                    self.hosts.asked_for(&host_key(&url), *wait, MAX_WAIT, outcome, asked);
+                }
                 _ => self.hosts.answered(&host_key(&url)),
             }
             match answer {
@@ -264,20 +269,24 @@ impl Fetcher {
                     let wait = retry.map(|asked| asked.unwrap_or(self.backoff.saturating_mul(1 << retries.min(16)).min(MAX_WAIT)));
                     let Some(wait) = wait.filter(|wait| retries < self.retries && *wait <= MAX_WAIT) else { return Err(refusal) };
                     retries += 1;
-                    if retry.flatten().is_some() {
-                        // Said by the host, so it holds for all its URLs.
-                        self.hosts.hold(&host_key(&url), wait);
-                    }
                     unless_closing(closing, tokio::time::sleep(wait)).await?;
                 }
             }
         }
     }
 
-    /// Refuses a URL of a host that is left alone because it does not answer.
+    /// Refuses a URL of a host that is left alone because it does not answer, or asks for it.
     fn unless_given_up(&self, url: &Url) -> Result<(), Refusal> {
-        let failed = |outcome| Refusal::Because(outcome, format!("the host failed {GIVE_UP} times in a row"));
-        self.hosts.gave_up(&host_key(url)).map_or(Ok(()), |outcome| Err(failed(outcome)))
+        let host = host_key(url);
+        if let Some(outcome) = self.hosts.gave_up(&host) {
+            return Err(Refusal::Because(outcome, format!("the host failed {GIVE_UP} times in a row")));
+        }
+        match self.hosts.wants_rest(&host) {
+            Some((outcome, left)) => {
+                Err(Refusal::Because(outcome, format!("the host asks to be left alone for {} s more", left.as_secs())))
+            }
+            None => Ok(()),
+        }
     }
 
     /// Whether `robots.txt` of the URL's origin lets us fetch it.
@@ -289,14 +298,14 @@ impl Fetcher {
                 None => Ok(()),
             },
             // Asked no more because the crawl ends.
-            Found::Unreachable if self.drain.is_cancelled() => Err(Refusal::Closed),
-            Found::Unreachable => Err(Refusal::Because(outcome::ROBOTS, "robots.txt could not be had".to_string())),
+            Found::Unreachable(..) if self.drain.is_cancelled() => Err(Refusal::Closed),
+            Found::Unreachable(outcome, why) => Err(Refusal::Because(outcome, why)),
         }
     }
 
     /// What `robots.txt` of the URL's origin says.
     async fn rules(&self, url: &Url, traffic: &mut Traffic) -> Found {
-        let found = self.robots.rules(url, || async {
+        let found = self.origins.rules(url, || async {
             let (found, learnt) = Box::pin(self.fetch_robots(url)).await;
             merge(traffic, learnt);
             found
@@ -308,7 +317,7 @@ impl Fetcher {
     pub(crate) async fn sitemaps(&self, url: &Url, traffic: &mut Traffic) -> Vec<Url> {
         match self.rules(url, traffic).await {
             Found::Rules(rules) => rules.sitemaps.iter().filter_map(|place| crate::urls::web_url(Some(url), place)).collect(),
-            Found::Unreachable => Vec::new(),
+            Found::Unreachable(..) => Vec::new(),
         }
     }
 
@@ -320,7 +329,7 @@ impl Fetcher {
             Ok(body) => Rules::parse(&body.bytes, AGENT, &self.also_obeyed),
             // A client error, or redirects without end, means that there are no rules (RFC 9309, 2.3.1.2 and 2.3.1.3).
             Err(refusal) if refusal.is(outcome::HTTP_4XX) => Rules::default(),
-            Err(_) => return (Found::Unreachable, traffic),
+            Err(refusal) => return (unreachable(refusal), traffic),
         };
         let mut rules = found;
         if let Some(delay) = rules.delay {
@@ -361,7 +370,7 @@ impl Fetcher {
             let again = status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error();
             return Err(Failure { refusal: Refusal::status(status), retry: again.then(|| retry_after(response.headers())) });
         }
-        let directives = Directives::of_headers(response.headers(), AGENT);
+        let directives = Directives::of_headers(response.headers(), AGENT, &self.also_obeyed);
         let content_type = response.headers().get(CONTENT_TYPE).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
         match (want, directives.refusal, &content_type) {
             (Want::Image, Some(why), _) => return Err(Refusal::Because(outcome::OPTED_OUT, why.to_string()).into()),
@@ -455,13 +464,24 @@ fn network(error: &reqwest::Error) -> Failure {
     Failure { refusal: Refusal::Because(outcome, words_of(error)), retry: Some(None) }
 }
 
+/// What is said of an origin whose `robots.txt` could not be had: that it does not answer or may not be connected to, if that is so; otherwise
+/// it is the file that is missing.
+fn unreachable(refusal: Refusal) -> Found {
+    let (outcome, why) = refusal.decision();
+    let own = UNANSWERED.contains(&outcome) || outcome == outcome::UNSAFE_ADDRESS;
+    Found::Unreachable(if own { outcome } else { outcome::ROBOTS }, format!("robots.txt could not be had: {why}"))
+}
+
 /// Where a redirect leads, if the response is one.
 fn redirect_target(url: &Url, response: &Response) -> Option<Result<Url, String>> {
     if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
         return None;
     }
     let location = response.headers().get(LOCATION)?;
-    let target = location.to_str().ok().and_then(|location| crate::urls::web_url(Some(url), location));
+    // Letters outside ASCII are UTF-8, or else Latin-1, as browsers take them.
+    let bytes = location.as_bytes();
+    let location = str::from_utf8(bytes).map_or_else(|_| bytes.iter().map(|&byte| byte as char).collect(), str::to_string);
+    let target = crate::urls::web_url(Some(url), &location);
     Some(target.ok_or_else(|| format!("{} to something that is no web address", response.status())))
 }
 

@@ -15,6 +15,10 @@ const MAX_INTERVAL: Duration = Duration::from_secs(3600);
 
 /// Failures to answer, one after the other, after which a host is left alone for [`REST`].
 pub(crate) const GIVE_UP: u32 = 20;
+/// Times in a row that a host may ask for a wait before it is left alone for [`REST`].
+const PATIENCE: u32 = 8;
+/// Longest time that a host is left alone because it asks for it.
+const MAX_REST: Duration = Duration::from_secs(24 * 3600);
 /// How long a host that does not answer is left alone; then one more failure is enough.
 const REST: Duration = Duration::from_secs(600);
 
@@ -44,6 +48,9 @@ struct Pace {
     failures: u32,
     failed: Option<(Instant, &'static str)>,
     answered: Option<Instant>,
+    /// Times in a row that it asked for a wait, and until when it is left alone for that, with the outcome of what is asked of it.
+    waits: u32,
+    rest: Option<(Instant, &'static str)>,
 }
 
 /// Leave to make one request; the connection counts as taken until it is dropped.
@@ -85,7 +92,16 @@ impl Hosts {
         }
         let host = Arc::new(Host {
             permits: (self.connections > 0).then(|| Arc::new(Semaphore::new(self.connections))),
-            pace: Mutex::new(Pace { next: now, held_until: now, interval: self.interval, failures: 0, failed: None, answered: None }),
+            pace: Mutex::new(Pace {
+                next: now,
+                held_until: now,
+                interval: self.interval,
+                failures: 0,
+                failed: None,
+                answered: None,
+                waits: 0,
+                rest: None,
+            }),
         });
         known.insert(name.to_string(), host.clone());
         host
@@ -115,6 +131,34 @@ impl Hosts {
         pace.held_until = pace.held_until.max(Instant::now() + pause);
     }
 
+    /// The host asks, in answer to a request that began at `begun`, for a wait before the next one. A wait of more than `longest`, or a
+    /// request for the [`PATIENCE`]th time in a row, is a wish to be left alone.
+    pub(crate) fn asked_for(&self, name: &str, wait: Duration, longest: Duration, outcome: &'static str, begun: Instant) {
+        let host = self.host(name);
+        let mut pace = host.pace();
+        let now = Instant::now();
+        // Answers to what was in flight at once ask once.
+        pace.waits += u32::from(begun >= pace.held_until);
+        if wait > longest || pace.waits >= PATIENCE {
+            pace.rest = Some((now + wait.clamp(REST, MAX_REST), outcome));
+        }
+        pace.held_until = pace.held_until.max(now + wait.min(longest));
+        (pace.failures, pace.answered) = (0, Some(now));
+    }
+
+    /// With which outcome, and for how long yet, the host is left alone because it asked for that.
+    pub(crate) fn wants_rest(&self, name: &str) -> Option<(&'static str, Duration)> {
+        let host = self.host(name);
+        let mut pace = host.pace();
+        let (until, outcome) = pace.rest?;
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            (pace.waits, pace.rest) = (0, None);
+            return None;
+        }
+        Some((outcome, left))
+    }
+
     /// Counts a failure to answer a request that began at `begun`, unless the host has answered another one since then.
     pub(crate) fn failed(&self, name: &str, outcome: &'static str, begun: Instant) {
         let host = self.host(name);
@@ -130,7 +174,7 @@ impl Hosts {
     pub(crate) fn answered(&self, name: &str) {
         let host = self.host(name);
         let mut pace = host.pace();
-        (pace.failures, pace.answered) = (0, Some(Instant::now()));
+        (pace.failures, pace.answered, pace.waits) = (0, Some(Instant::now()), 0);
     }
 
     /// How the host failed last, if it has failed so often that it is left alone now.
@@ -158,7 +202,10 @@ impl Hosts {
 impl Host {
     fn reserve_is_pending(&self, now: Instant) -> bool {
         let pace = self.pace();
-        pace.next.max(pace.held_until) > now || pace.failures >= GIVE_UP || pace.interval > Duration::from_secs(1)
+        pace.next.max(pace.held_until) > now
+            || pace.rest.is_some_and(|(until, _)| until > now)
+            || pace.failures >= GIVE_UP
+            || pace.interval > Duration::from_secs(1)
     }
 }
 
@@ -208,6 +255,30 @@ mod tests {
         assert_eq!(hosts.gave_up("a"), None);
         (0..GIVE_UP).for_each(|_| hosts.failed("a", "timeout", begun));
         assert_eq!(hosts.gave_up("a"), None, "it answered others meanwhile");
+    }
+
+    #[tokio::test]
+    async fn hosts_that_ask_for_it_are_left_alone() {
+        let hosts = Hosts::new(0, 0.0);
+        let (second, minute) = (Duration::from_secs(1), Duration::from_secs(60));
+        hosts.asked_for("a", 60 * minute, minute, "http_429", Instant::now());
+        let (outcome, left) = hosts.wants_rest("a").expect("a rest");
+        assert!(outcome == "http_429" && left > 59 * minute && left <= 60 * minute, "{left:?}");
+        hosts.asked_for("b", Duration::from_secs(u64::MAX), minute, "http_5xx", Instant::now());
+        assert!(hosts.wants_rest("b").is_some_and(|(_, left)| left <= MAX_REST));
+
+        // A burst of answers counts once; one after each wait, each time.
+        hosts.answered("c");
+        let begun = Instant::now();
+        (0..100).for_each(|_| hosts.asked_for("c", second, minute, "http_429", begun));
+        assert_eq!(hosts.wants_rest("c"), None);
+        (1..PATIENCE).for_each(|n| hosts.asked_for("c", second, minute, "http_429", begun + n * minute));
+        assert!(hosts.wants_rest("c").is_some());
+        (0..PATIENCE).for_each(|n| {
+            hosts.asked_for("d", Duration::ZERO, minute, "http_429", begun + (n + 1) * minute);
+            hosts.answered("d");
+        });
+        assert_eq!(hosts.wants_rest("d"), None);
     }
 
     #[tokio::test]

@@ -74,6 +74,9 @@ impl FromStr for Source {
 
 fn address(text: &str) -> Result<Url, String> {
     let url = Url::parse(text).map_err(|error| format!("{text:?} is not a URL ({error})"))?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("a user name or password would be kept in the corpus with the address; leave it out".to_string());
+    }
     let is_web = matches!(url.scheme(), "http" | "https") && url.host().is_some();
     if is_web { Ok(url) } else { Err("expected an http or https URL".to_string()) }
 }
@@ -251,6 +254,9 @@ impl CrawlOptions {
             Some(contact) if contact.is_empty() || !contact.chars().all(|c| c.is_ascii_graphic() || c == ' ') => {
                 usage(format!("--contact {contact:?} is not plain ASCII text"))
             }
+            Some(contact) if !is_contact(contact.trim()) => {
+                usage(format!("--contact {contact:?} is neither a mail address nor the http(s) address of a page about the crawl"))
+            }
             _ => Ok(()),
         }
     }
@@ -281,6 +287,12 @@ impl CrawlOptions {
     }
 }
 
+/// Whether a host's owner could write to it, or read there.
+fn is_contact(text: &str) -> bool {
+    let mail = text.strip_prefix("mailto:").unwrap_or(text).split_once('@');
+    address(text).is_ok() || mail.is_some_and(|(name, host)| !name.is_empty() && !host.is_empty() && !text.contains(' '))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -302,7 +314,7 @@ mod tests {
         assert!(matches!(&search, Source::Search { endpoint, .. } if endpoint.host_str() == Some("api.openverse.org")));
         let local = "commons:http://127.0.0.1:1/w/api.php".parse::<Source>().expect("a source");
         assert!(matches!(&local, Source::Search { service: Service::Commons, endpoint } if endpoint.path() == "/w/api.php"));
-        for bad in ["", "web", "commons:x", "web:ftp://e.org/", "web:nothing", "urls:", "wat:", "wet:x"] {
+        for bad in ["", "web", "web:http://user:secret@e.org/", "commons:x", "web:ftp://e.org/", "web:nothing", "urls:", "wat:", "wet:x"] {
             assert!(bad.parse::<Source>().expect_err(bad).is_usage());
         }
     }
@@ -313,5 +325,13 @@ mod tests {
         options.check().expect("fine");
         options.contact = Some("a@b\r\nX-Evil: 1".to_string());
         assert!(options.check().expect_err("refused").to_string().contains("--contact"));
+        for nobody in ["", " ", "x", "none", "@", "a b@c", "ftp://e.org/"] {
+            options.contact = Some(nobody.to_string());
+            assert!(options.check().expect_err(nobody).to_string().contains("--contact"));
+        }
+        for somebody in ["a@b", "mailto:a@b.org", "https://e.org/crawl"] {
+            options.contact = Some(somebody.to_string());
+            options.check().expect(somebody);
+        }
     }
 }

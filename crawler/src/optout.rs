@@ -21,11 +21,15 @@ pub(crate) struct Directives {
 }
 
 impl Directives {
-    /// Reads a response's headers on behalf of the crawler named `agent` (lower case).
-    pub(crate) fn of_headers(headers: &HeaderMap, agent: &str) -> Self {
+    /// Reads a response's headers on behalf of the crawler named `agent` (lower case). Where it is not named, what is said to the crawlers
+    /// `also` (lower case) holds for it too.
+    pub(crate) fn of_headers(headers: &HeaderMap, agent: &str, also: &[String]) -> Self {
         let mut directives = Directives::default();
-        for value in headers.get_all("x-robots-tag") {
-            directives.read_header(&String::from_utf8_lossy(value.as_bytes()), agent);
+        let values: Vec<String> =
+            headers.get_all("x-robots-tag").iter().map(|value| String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase()).collect();
+        let named = values.iter().any(|value| parts(value).any(|(name, _)| name == Some(agent)));
+        for value in &values {
+            directives.read_header(value, |name| name == agent || name == "*" || !named && also.iter().any(|also| name == also));
         }
         if headers.get_all("tdm-reservation").iter().any(|value| value.as_bytes().trim_ascii() == b"1") {
             directives.refuse("tdm-reservation");
@@ -33,21 +37,13 @@ impl Directives {
         directives
     }
 
-    /// Reads one `X-Robots-Tag` value.
-    fn read_header(&mut self, value: &str, agent: &str) {
+    /// Reads one `X-Robots-Tag` value, in lower case; `is_us` says whether a name means us.
+    fn read_header(&mut self, value: &str, is_us: impl Fn(&str) -> bool) {
         let mut for_us = true;
-        for part in value[..value.floor_char_boundary(MAX_TEXT)].split(',') {
-            let part = part.trim();
-            let directive = match part.split_once(':') {
-                Some((name, _)) if VALUED.contains(&name.trim().to_ascii_lowercase().as_str()) => continue,
-                Some((name, rest)) if is_agent(name.trim()) => {
-                    for_us = name.trim().eq_ignore_ascii_case(agent) || name.trim() == "*";
-                    rest.trim()
-                }
-                _ => part,
-            };
+        for (name, words) in parts(value) {
+            for_us = name.map_or(for_us, &is_us);
             if for_us {
-                self.read_directive(directive);
+                self.read_directives(words);
             }
         }
     }
@@ -56,7 +52,7 @@ impl Directives {
     pub(crate) fn read_meta(&mut self, name: &str, content: &str, agent: &str) {
         let name = name.trim();
         if name.eq_ignore_ascii_case("robots") || name.eq_ignore_ascii_case(agent) {
-            content[..content.floor_char_boundary(MAX_TEXT)].split(',').for_each(|part| self.read_directive(part.trim()));
+            self.read_directives(&content[..content.floor_char_boundary(MAX_TEXT)]);
         } else if name.eq_ignore_ascii_case("tdm-reservation") {
             // TDMRep: the page's own statement overrides the header's, in both directions.
             match content.trim() {
@@ -65,6 +61,11 @@ impl Directives {
                 _ => {}
             }
         }
+    }
+
+    /// Reads directives; they should stand between commas, and are found between other signs too.
+    fn read_directives(&mut self, text: &str) {
+        text.split(|c: char| matches!(c, ',' | ';' | '"' | '\'') || c.is_whitespace()).for_each(|word| self.read_directive(word));
     }
 
     fn read_directive(&mut self, directive: &str) {
@@ -90,6 +91,22 @@ impl Directives {
     }
 }
 
+/// The parts of a header's value between commas: the crawler that it names, if it does, and the directives behind.
+fn parts(value: &str) -> impl Iterator<Item = (Option<&str>, &str)> {
+    value[..value.floor_char_boundary(MAX_TEXT)].split(',').filter_map(|part| {
+        let part = part.trim().trim_matches('"');
+        match part.split_once(':') {
+            Some((name, _)) if VALUED.contains(&name.trim()) => None,
+            Some((name, rest)) if is_agent(name.trim()) => {
+                // With its version or without.
+                let name = name.trim();
+                Some((Some(name.split('/').next().unwrap_or(name)), rest))
+            }
+            _ => Some((None, part)),
+        }
+    })
+}
+
 /// Whether `name` can be a crawler's name: no blanks, begins with a letter.
 fn is_agent(name: &str) -> bool {
     name == "*"
@@ -107,7 +124,7 @@ mod tests {
         for value in values {
             headers.append("x-robots-tag", value.parse().expect("a value"));
         }
-        Directives::of_headers(&headers, "diptych")
+        Directives::of_headers(&headers, "diptych", &["img2dataset".to_string(), "gptbot".to_string()])
     }
 
     #[test]
@@ -128,6 +145,12 @@ mod tests {
         assert_eq!(header(&["otherbot: noindex, diptych: noimageai"]).refusal, Some("noimageai"));
         assert_eq!(header(&["unavailable_after: Wed, 25 Jun 2010 15:00:00 GMT, noai"]).refusal, Some("noai"));
         assert_eq!(header(&["otherbot: none", "noindex"]).refusal, Some("noindex"));
+        assert_eq!(header(&["diptych/0.1: noai"]).refusal, Some("noai"));
+        assert_eq!(header(&["GPTBot: noai"]).refusal, Some("noai"));
+        assert_eq!(header(&["img2dataset: noai", "diptych: all"]).refusal, None, "we are named");
+        for loose in ["noindex nofollow", "nofollow;noindex", "\"noindex\"", "otherbot: all, diptych: follow noindex"] {
+            assert_eq!(header(&[loose]).refusal, Some("noindex"), "{loose}");
+        }
     }
 
     #[test]
@@ -140,19 +163,19 @@ mod tests {
         assert_eq!(page.refusal, Some("noai"));
         let mut headers = HeaderMap::new();
         headers.insert("tdm-reservation", "1".parse().expect("a value"));
-        let mut reserved = Directives::of_headers(&headers, "diptych");
+        let mut reserved = Directives::of_headers(&headers, "diptych", &[]);
         assert_eq!(reserved.refusal, Some("tdm-reservation"));
         reserved.read_meta("tdm-reservation", "0", "diptych");
         assert_eq!(reserved.refusal, None);
         headers.insert("tdm-reservation", "2".parse().expect("a value"));
-        assert_eq!(Directives::of_headers(&headers, "diptych").refusal, None);
+        assert_eq!(Directives::of_headers(&headers, "diptych", &[]).refusal, None);
     }
 
     proptest! {
         #[test]
         fn any_text_is_read(value in "[ -~é]{0,200}") {
             let mut directives = Directives::default();
-            directives.read_header(&value, "diptych");
+            directives.read_header(&value, |name| name == "diptych");
             directives.read_meta("robots", &value, "diptych");
         }
     }

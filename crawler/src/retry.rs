@@ -8,8 +8,8 @@ const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "au
 /// The wait that the headers ask for. A date is held against the server's own `Date` where it sends one, because clocks differ.
 pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse() {
-        return Some(Duration::from_secs(seconds));
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
     }
     let until = parse_date(text)?;
     let said = headers.get(DATE).and_then(|value| parse_date(value.to_str().ok()?));
@@ -61,6 +61,7 @@ mod tests {
     #[test]
     fn seconds_and_dates() {
         assert_eq!(wait(" 120 ", None), Some(120));
+        assert_eq!(wait("99999999999999999999999", None), Some(u64::MAX));
         let now = Some("Sun, 06 Nov 1994 08:49:37 GMT");
         assert_eq!(wait("Sun, 06 Nov 1994 08:50:00 GMT", now), Some(23));
         assert_eq!(wait("Sunday, 06-Nov-94 08:50:00 GMT", now), Some(23));

@@ -1,26 +1,18 @@
 //! `robots.txt` after RFC 9309: which paths of an origin may be fetched.
 //!
-//! Pure text in, verdicts out; asking for the file is the business of `fetch`, keeping verdicts that of [`Cache`].
+//! Pure text in, verdicts out; asking for the file is the business of `fetch`, keeping verdicts that of `origins`.
 
-use rustc_hash::FxHashMap;
-use std::future::Future;
-use std::sync::{Arc, Mutex};
+use crate::patterns::{self, Group, Patterns};
+use serde_json::Value;
 use std::time::Duration;
-use tokio::time::Instant;
 use url::Url;
 
 /// Bytes of a file that are read; the RFC asks for at least this (section 2.5).
 pub(crate) const MAX_BYTES: usize = 500 << 10;
-/// How long a file is believed (section 2.4).
-const FRESH: Duration = Duration::from_secs(24 * 3600);
-/// How long a host whose file cannot be had is left alone before asking again.
-const UNREACHABLE: Duration = Duration::from_secs(600);
 /// Longest crawl delay kept; longer ones are taken as this.
 const MAX_DELAY: Duration = Duration::from_secs(30);
 /// Sitemaps taken from one file.
 const MAX_SITEMAPS: usize = 100;
-/// Origins remembered, about 300 bytes each for usual files. When full, all are forgotten and asked for again.
-const MAX_ORIGINS: usize = 1 << 16;
 
 /// Bytes of a line that are read, as Google's parser has it: eight times what browsers take as a URL, with an end.
 const MAX_LINE: usize = 2083 * 8 - 1;
@@ -36,17 +28,8 @@ pub(crate) struct Rules {
     pub(crate) sitemaps: Vec<String>,
     /// The groups of `ai.txt`; what one of them does not allow is opted out.
     ai: Vec<Group>,
-    /// The patterns of TDMRep's file, longest first, and whether rights are reserved there.
+    /// The patterns of TDMRep's file in its order, and whether rights are reserved there.
     reserved: Vec<(String, bool)>,
-}
-
-/// The rules of one group: longest pattern first; of equal ones, those that allow first.
-type Group = Vec<Rule>;
-
-#[derive(Clone, Debug, PartialEq)]
-struct Rule {
-    pattern: String,
-    allow: bool,
 }
 
 /// The groups for one name, merged.
@@ -56,7 +39,8 @@ struct Section {
     open: bool,
     /// Whether it was ever named.
     named: bool,
-    rules: Group,
+    /// Numbers of its rules.
+    rules: Vec<u32>,
     delay: Option<Duration>,
 }
 
@@ -64,7 +48,8 @@ impl Rules {
     /// Reads a file on behalf of the crawler whose product token is `agent` (lower case). Where it is not named, the groups for `also`
     /// (lower case) bind it too, besides those for everyone.
     pub(crate) fn parse(bytes: &[u8], agent: &str, also: &[String]) -> Self {
-        let bytes = without_mark(&bytes[..bytes.len().min(MAX_BYTES)]);
+        let bytes = without_mark(whole_lines(bytes));
+        let mut patterns = Patterns::default();
         let mut sitemaps = Vec::new();
         // Our own, everyone's, then the others'.
         let mut sections: Vec<Section> = (0..2 + also.len()).map(|_| Section::default()).collect();
@@ -92,7 +77,10 @@ impl Rules {
                 }
                 Key::Rule { allow } => {
                     in_rules = true;
-                    sections.iter_mut().filter(|section| section.open).for_each(|section| add_rule(&mut section.rules, value, allow));
+                    if sections.iter().any(|section| section.open) {
+                        let rules = add_rule(&mut patterns, value, allow);
+                        sections.iter_mut().filter(|section| section.open).for_each(|section| section.rules.extend(rules.clone()));
+                    }
                 }
                 Key::Delay => {
                     let delay = value.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
@@ -107,10 +95,13 @@ impl Rules {
         let own = sections[0].named;
         let binding = sections.into_iter().enumerate().filter(|(at, section)| if own { *at == 0 } else { section.named });
         let mut rules = Rules { sitemaps, ..Rules::default() };
-        for (_, mut section) in binding {
-            section.rules.sort_by(|a, b| b.pattern.len().cmp(&a.pattern.len()).then(b.allow.cmp(&a.allow)));
+        for (_, section) in binding {
             rules.delay = rules.delay.max(section.delay);
-            rules.groups.push(section.rules);
+            let group = patterns.group(&section.rules);
+            // Many files say the same to several.
+            if !rules.groups.contains(&group) {
+                rules.groups.push(group);
+            }
         }
         rules
     }
@@ -121,23 +112,27 @@ impl Rules {
     }
 
     /// Takes in TDMRep's file: a JSON array of objects with a `location`, a pattern as in `robots.txt`, and a `tdm-reservation` of 1 or
-    /// 0. Of patterns that match a path the longest counts, and of equal ones the one that reserves. What is not of this form says
-    /// nothing.
+    /// 0. The first pattern that matches a path counts. What is not of this form says nothing; of a file that breaks off, the
+    /// entries before that count.
     pub(crate) fn read_tdmrep(&mut self, bytes: &[u8]) {
-        let Ok(value) = serde_json::from_slice::<serde_json::Value>(bytes) else { return };
-        let entries = value.as_array().map_or(std::slice::from_ref(&value), Vec::as_slice);
-        for entry in entries {
+        for entry in entries(without_mark(bytes)) {
             let (location, said) = (entry["location"].as_str(), &entry["tdm-reservation"]);
-            let reserves = match (said.as_i64(), said.as_str()) {
-                (Some(1), _) | (_, Some("1")) => true,
-                (Some(0), _) | (_, Some("0")) => false,
+            let reserves = match (said.as_f64(), said.as_str()) {
+                (Some(1.0), _) | (_, Some("1")) => true,
+                (Some(0.0), _) | (_, Some("0")) => false,
                 _ => continue,
             };
             if let Some(location) = location {
-                self.reserved.push((normal(location), reserves));
+                self.reserved.push((patterns::pattern(location), reserves));
             }
         }
-        self.reserved.sort_by(|a, b| b.0.len().cmp(&a.0.len()).then(b.1.cmp(&a.1)));
+    }
+
+    /// Bytes of memory that the rules take.
+    pub(crate) fn size(&self) -> usize {
+        let groups: usize = self.groups.iter().chain(&self.ai).map(Group::size).sum();
+        let texts = self.sitemaps.iter().chain(self.reserved.iter().map(|(pattern, _)| pattern));
+        size_of::<Rules>() + groups + texts.map(|text| text.capacity() + size_of::<(String, bool)>()).sum::<usize>()
     }
 
     /// Whether the URL's path and query may be fetched.
@@ -154,36 +149,58 @@ impl Rules {
         if !all_allow(&self.ai, &path) {
             return Some("ai.txt");
         }
-        let says = self.reserved.iter().find(|(pattern, _)| matches(pattern, &path));
+        let says = self.reserved.iter().find(|(pattern, _)| patterns::matches(pattern, &path));
         says.is_some_and(|(_, reserves)| *reserves).then_some("tdmrep.json")
     }
 
     /// Whether anything at all may be fetched.
     pub(crate) fn may_enter(&self) -> bool {
-        all_allow(&self.groups, "/") || self.groups.iter().flatten().any(|rule| rule.allow)
+        all_allow(&self.groups, "/") || self.groups.iter().any(Group::has_leave)
     }
 }
 
 fn all_allow(groups: &[Group], path: &str) -> bool {
-    groups.iter().all(|rules| rules.iter().find(|rule| matches(&rule.pattern, path)).is_none_or(|rule| rule.allow))
+    groups.iter().all(|group| group.allows(path))
 }
 
 fn normal_path(url: &Url) -> String {
-    normal(&url[url::Position::BeforePath..url::Position::AfterQuery])
+    patterns::spelt(&url[url::Position::BeforePath..url::Position::AfterQuery])
 }
 
-/// Adds a rule; one without a path says nothing. To allow a folder's index page is to allow the folder's own address.
-fn add_rule(rules: &mut Group, value: &str, allow: bool) {
+/// The file without what exceeds the cap; a line that it cuts off is no line.
+fn whole_lines(bytes: &[u8]) -> &[u8] {
+    if bytes.len() < MAX_BYTES {
+        return bytes;
+    }
+    let bytes = &bytes[..MAX_BYTES];
+    &bytes[..bytes.iter().rposition(|byte| matches!(byte, b'\n' | b'\r')).unwrap_or(0)]
+}
+
+/// The objects of a JSON array, or a single one, up to the first place that is no JSON.
+fn entries(bytes: &[u8]) -> impl Iterator<Item = Value> {
+    let mut rest = bytes.trim_ascii_start();
+    rest = rest.strip_prefix(b"[").unwrap_or(rest);
+    std::iter::from_fn(move || {
+        let mut values = serde_json::Deserializer::from_slice(rest).into_iter::<Value>();
+        let value = values.next()?.ok()?;
+        rest = rest[values.byte_offset()..].trim_ascii_start();
+        rest = rest.strip_prefix(b",").unwrap_or(rest);
+        Some(value)
+    })
+}
+
+/// Adds a rule and gives its number; one without a path says nothing. To allow a folder's index page is to allow the folder's own address,
+/// which is a second rule.
+fn add_rule(patterns: &mut Patterns, value: &str, allow: bool) -> std::ops::Range<u32> {
     if value.is_empty() {
-        return;
+        return 0..0;
     }
-    let pattern = normal(value);
-    if let (true, Some((folder, page))) = (allow, pattern.rsplit_once('/'))
-        && page.starts_with("index.htm")
-    {
-        rules.push(Rule { pattern: format!("{folder}/$"), allow });
+    let pattern = patterns::pattern(value);
+    let first = patterns.add(&pattern, allow);
+    match pattern.rsplit_once('/') {
+        Some((folder, page)) if allow && page.starts_with("index.htm") => first..patterns.add(&format!("{folder}/$"), allow) + 1,
+        _ => first..first + 1,
     }
-    rules.push(Rule { pattern, allow });
 }
 
 /// What a line is about.
@@ -240,100 +257,6 @@ fn word(value: &str) -> &str {
 fn product(value: &str) -> &str {
     let end = value.find(|c: char| !(c.is_ascii_alphabetic() || c == '_' || c == '-')).unwrap_or(value.len());
     &value[..end]
-}
-
-/// One spelling for paths and patterns: bytes outside ASCII escaped, escapes in upper case, escaped unreserved characters plain.
-fn normal(path: &str) -> String {
-    let bytes = path.as_bytes();
-    let mut out = String::with_capacity(path.len());
-    let mut i = 0;
-    while i < bytes.len() {
-        let escaped = (bytes[i] == b'%').then(|| path.get(i + 1..i + 3).and_then(|hex| u8::from_str_radix(hex, 16).ok())).flatten();
-        match (escaped, bytes[i]) {
-            (Some(byte), _) if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) => out.push(byte as char),
-            (Some(byte), _) => out.push_str(&format!("%{byte:02X}")),
-            (None, byte) if byte.is_ascii_graphic() => out.push(byte as char),
-            (None, byte) => out.push_str(&format!("%{byte:02X}")),
-        }
-        i += if escaped.is_some() { 3 } else { 1 };
-    }
-    out
-}
-
-/// Whether `pattern` (with `*`, and `$` at its end) matches `path` from its start. Linear: stretches between stars are
-/// found one after the other, each as early as possible.
-fn matches(pattern: &str, path: &str) -> bool {
-    let (pattern, to_end) = match pattern.strip_suffix('$') {
-        Some(pattern) => (pattern, true),
-        None => (pattern, false),
-    };
-    let mut stretches = pattern.split('*');
-    let Some(mut rest) = stretches.next().and_then(|first| path.strip_prefix(first)) else { return false };
-    let mut last = None;
-    for stretch in stretches {
-        if let Some(before) = last.replace(stretch) {
-            match rest.find(before) {
-                Some(at) => rest = &rest[at + before.len()..],
-                None => return false,
-            }
-        }
-    }
-    match last {
-        None => !to_end || rest.is_empty(),
-        Some(last) if to_end => rest.ends_with(last),
-        Some(last) => rest.contains(last),
-    }
-}
-
-/// What asking for an origin's file gave.
-#[derive(Clone, Debug)]
-pub(crate) enum Found {
-    /// A file, or none that binds us.
-    Rules(Arc<Rules>),
-    /// The host did not answer or failed: nothing may be fetched (section 2.3.1.4).
-    Unreachable,
-}
-
-/// What is known of each origin (scheme, host and port).
-pub(crate) struct Cache {
-    /// How long rules are believed.
-    fresh: Duration,
-    /// How long a host without an answer is left alone.
-    unreachable: Duration,
-    // The outer lock is held for a look-up; the inner one, of one origin, while its file is asked for, so that it is asked
-    // for once however many wait.
-    origins: Mutex<FxHashMap<String, Arc<Entry>>>,
-}
-
-type Entry = tokio::sync::Mutex<Option<(Instant, Found)>>;
-
-impl Default for Cache {
-    fn default() -> Self {
-        Cache { fresh: FRESH, unreachable: UNREACHABLE, origins: Mutex::default() }
-    }
-}
-
-impl Cache {
-    /// The origin's rules, asked for with `ask` when they are unknown or too old.
-    pub(crate) async fn rules<F: Future<Output = Found>>(&self, url: &Url, ask: impl FnOnce() -> F) -> Found {
-        let entry = {
-            let mut origins = self.origins.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-            if origins.len() >= MAX_ORIGINS {
-                origins.clear();
-            }
-            origins.entry(url.origin().ascii_serialization()).or_default().clone()
-        };
-        let mut entry = entry.lock().await;
-        if let Some((until, found)) = entry.as_ref()
-            && *until > Instant::now()
-        {
-            return found.clone();
-        }
-        let found = ask().await;
-        let fresh = if matches!(found, Found::Rules(_)) { self.fresh } else { self.unreachable };
-        *entry = Some((Instant::now() + fresh, found.clone()));
-        found
-    }
 }
 
 #[cfg(test)]
@@ -396,37 +319,32 @@ mod tests {
     }
 
     #[test]
+    fn a_line_that_the_cap_cuts_off_is_no_line() {
+        let mut file = b"User-agent: *\nDisallow: /\n#".to_vec();
+        file.resize(MAX_BYTES - b"\nAllow: /".len(), b' ');
+        file.extend_from_slice(b"\nAllow: /public/\n");
+        for file in [&file[..], &file[..MAX_BYTES]] {
+            assert!(!Rules::parse(file, "diptych", &[]).allow(&Url::parse("http://e.org/x").expect("a URL")));
+        }
+    }
+
+    #[test]
+    fn rules_take_no_more_than_their_file() {
+        let also = ["ccbot", "gptbot", "google-extended", "img2dataset"].map(String::from);
+        let names = "User-agent: *\nUser-agent: CCBot\nUser-agent: GPTBot\nUser-agent: Google-Extended\nUser-agent: img2dataset\n";
+        let same = Rules::parse(format!("{names}{}", "Allow:/\n".repeat(60_000)).as_bytes(), "diptych", &also);
+        assert!(same.size() < 1000, "{}", same.size());
+        let each: String = (0..40_000).map(|i| format!("Allow:/{i}\n")).collect();
+        let different = Rules::parse(format!("{names}{each}").as_bytes(), "diptych", &also);
+        assert!(different.size() < 2 * MAX_BYTES, "{}", different.size());
+    }
+
+    #[test]
     fn only_the_first_500_kib_count() {
         let mut file = b"User-agent: *\n".to_vec();
         file.resize(MAX_BYTES, b'#');
         file.extend_from_slice(b"\nDisallow: /");
         assert!(Rules::parse(&file, "diptych", &[]).allow(&Url::parse("http://e.org/x").expect("a URL")));
-    }
-
-    #[tokio::test]
-    async fn files_are_asked_for_once_until_they_are_old() {
-        let (long, short) = (Duration::from_secs(3600), Duration::from_millis(20));
-        let cache = Cache { fresh: long, unreachable: short, ..Cache::default() };
-        let asked = std::cell::Cell::new(0);
-        let get = async |url: &str, found: Found| {
-            let url = Url::parse(url).expect("a URL");
-            let ask = async || {
-                asked.set(asked.get() + 1);
-                found
-            };
-            cache.rules(&url, ask).await
-        };
-        let rules = || Found::Rules(Arc::default());
-        get("http://a/1", rules()).await;
-        get("http://a/2", rules()).await;
-        assert_eq!(asked.get(), 1);
-        get("https://a/2", Found::Unreachable).await;
-        assert!(matches!(get("https://a/2", rules()).await, Found::Unreachable));
-        assert_eq!(asked.get(), 2);
-        tokio::time::sleep(2 * short).await;
-        assert!(matches!(get("https://a/2", rules()).await, Found::Rules(_)));
-        get("https://a/3", rules()).await;
-        assert_eq!(asked.get(), 3);
     }
 
     #[test]
@@ -465,12 +383,14 @@ mod tests {
         assert_eq!(out(ai, "", "/art/b.png"), Some("ai.txt"));
         assert_eq!(out(ai, "", "/a.png"), None);
         assert_eq!(out("User-Agent: GPTBot\nDisallow: /", "", "/a"), Some("ai.txt"));
-        let tdm = r#"[{"location": "/", "tdm-reservation": 1}, {"location": "/free/*", "tdm-reservation": 0},
-            {"location": "/free/not/*.png$", "tdm-reservation": "1", "tdm-policy": "http://e.org/p"}, {"location": 7}, 8]"#;
+        let tdm = r#"[{"location": "/free/not/*.png$", "tdm-reservation": "1", "tdm-policy": "http://e.org/p"}, {"location": 7}, 8,
+            {"location": "/free/*", "tdm-reservation": 0}, {"location": "/", "tdm-reservation": 1.0}]"#;
         assert_eq!(out("", tdm, "/a"), Some("tdmrep.json"));
         assert_eq!(out("", tdm, "/free/a.png"), None);
         assert_eq!(out("", tdm, "/free/not/a.png"), Some("tdmrep.json"));
         assert_eq!(out("", r#"{"location": "/b", "tdm-reservation": 1}"#, "/b/c"), Some("tdmrep.json"));
+        let first = r#"[{"location": "/*", "tdm-reservation": 1}, {"location": "/open/*.png", "tdm-reservation": 0}, {"loc"#;
+        assert_eq!(out("", &format!("\u{feff}{first}"), "/open/1.png"), Some("tdmrep.json"), "the first that matches");
         for nothing in ["", "[", "[]", "7", "null", r#"[{"location": "/", "tdm-reservation": 2}]"#] {
             assert_eq!(out("", nothing, "/a"), None, "{nothing}");
         }
@@ -483,22 +403,7 @@ mod tests {
         assert!(!enter("User-agent: *\nDisallow: /"));
     }
 
-    /// The RFC's matching, by trying everything.
-    fn matches_slowly(pattern: &[u8], path: &[u8]) -> bool {
-        match pattern {
-            [] => true,
-            b"$" => path.is_empty(),
-            [b'*', rest @ ..] => (0..=path.len()).any(|i| matches_slowly(rest, &path[i..])),
-            [c, rest @ ..] => path.first() == Some(c) && matches_slowly(rest, &path[1..]),
-        }
-    }
-
     proptest! {
-        #[test]
-        fn matching_is_the_rfcs(pattern in "/[ab*]{0,6}\\$?", path in "/[ab]{0,8}") {
-            prop_assert_eq!(matches(&pattern, &path), matches_slowly(pattern.as_bytes(), path.as_bytes()));
-        }
-
         #[test]
         fn any_bytes_are_read(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
             let url = Url::parse("http://e.org/x?y").expect("a URL");

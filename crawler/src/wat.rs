@@ -55,7 +55,7 @@ fn page_of<'a>(record: Outer, images: impl Iterator<Item = Image<'a>>, url: &Url
     let response = record.envelope.payload.response;
     let head = response.html.head;
     let base = web_url(Some(url), &head.base.0).unwrap_or_else(|| url.clone());
-    let mut page = Page { directives: Directives::of_headers(&response.headers.0, AGENT), fetched, ..Page::default() };
+    let mut page = Page { directives: Directives::of_headers(&response.headers.0, AGENT, &[]), fetched, ..Page::default() };
     for meta in head.metas {
         page.directives.read_meta(&meta.name.0, &meta.content.0, AGENT);
     }

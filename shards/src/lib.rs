@@ -77,7 +77,7 @@ pub use sum::check_sum;
 pub use table::{BadCell, Cell, Row, TableReader, TableWriter, column};
 pub use takedown::{REPLACES, TakenDown, rewrite, take_down};
 pub use tar::{Extent, Header, Member, TarReader, TarWriter, member_at, member_sum, read_extent};
-pub use urls::{canonical_text, canonical_url};
+pub use urls::{canonical_text, canonical_url, escaped_byte};
 
 #[cfg(test)]
 mod hostile_tests;

@@ -20,7 +20,7 @@ pub fn canonical_url(url: &Url) -> String {
     while let Some(at) = memchr::memchr(b'%', rest.as_bytes()) {
         out.push_str(&rest[..at]);
         rest = &rest[at..];
-        match rest.get(1..3).and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+        match escaped_byte(rest.as_bytes()) {
             Some(byte) if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) => {
                 out.push(byte as char);
                 rest = &rest[3..];
@@ -37,6 +37,13 @@ pub fn canonical_url(url: &Url) -> String {
     }
     out.push_str(rest);
     out
+}
+
+/// The byte that an escape (`%` and two hex digits) at the start of `text` stands for; `None` where there is none.
+pub fn escaped_byte(text: &[u8]) -> Option<u8> {
+    let &[b'%', high, low, ..] = text else { return None };
+    let digit = |byte: u8| (byte as char).to_digit(16);
+    Some((digit(high)? * 16 + digit(low)?) as u8)
 }
 
 /// The canonical spelling of a text that is an address of the web; `None` for others.
@@ -57,6 +64,8 @@ mod tests {
         };
         same("HTTP://Example.org:80/a/../b.jpg#x", "http://example.org/b.jpg");
         same("http://e.org/%7euser/a%c3%a9.jpg?", "http://e.org/~user/aé.jpg");
-        assert_eq!(canonical_url(&Url::parse("http://e.org/100%/a").expect("a URL")), "http://e.org/100%/a");
+        for plain in ["http://e.org/100%/a", "http://e.org/i.png?x=100%+discount", "http://e.org/%-1%"] {
+            assert_eq!(canonical_url(&Url::parse(plain).expect("a URL")), plain);
+        }
     }
 }

@@ -84,7 +84,7 @@ async fn every_pair_gets_its_outcome() {
         ("/words.png words", "not_image"),
         ("/moved.png moved", "ok"),
         ("/to-private.png to private", "robots"),
-        ("/closed.png closed", "robots"),
+        ("/closed.png closed", "connect"),
         ("/latest metadata", "unsafe_address"),
         ("/two.png two", "ok"),
         ("/refused.png refused", "opted_out"),
