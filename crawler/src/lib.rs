@@ -7,8 +7,8 @@
 //! Where to look, in the order in which a pair passes:
 //!
 //! - what is asked for: `options` ([`CrawlOptions`], [`Source`]); the run itself: `crawl`, over the shared `engine`;
-//! - a finite source: `plan` matches it before anything is fetched; of lists `lists` names the files, `urls`, `csv` and `elements`
-//!   read the rows; of archives `place` opens the files, `gzip` and `warc` read the records, `capture` and `wat` their pages;
+//! - a finite source: `plan` matches it before anything is fetched; of lists `lists` names the files, `listed` records their rows as jobs,
+//!   `columns` finds which are read, `urls`, `csv`, `elements` and `parquet` read the rows; of archives `place` opens the files, `gzip` and `warc` read the records, `capture` and `wat` their pages;
 //! - a search service: `search` asks for queries with the fewest pairs, `openverse` and `commons` speak the protocols;
 //! - the live web: `pages` fetches pages, `page` extracts links and captioned images (`srcset`, `dataurl`, `charset`), `sitemap`
 //!   reads what a site lists itself, `links` spells the addresses of pages, `rules` says which belong to the crawl, `traps` knows where there is no end;
@@ -29,6 +29,7 @@ mod archives;
 mod brackets;
 mod capture;
 mod charset;
+mod columns;
 mod commons;
 mod crawl;
 mod csv;
@@ -50,6 +51,7 @@ mod ledger;
 mod lines;
 mod linked;
 mod links;
+mod listed;
 mod lists;
 mod matching;
 mod metrics;
@@ -60,6 +62,7 @@ mod optout;
 mod outline;
 mod page;
 mod pages;
+mod parquet;
 mod place;
 mod plan;
 mod promise;
