@@ -243,6 +243,9 @@ fn begin_fetching(id: u64, state: &str, plans: &VecDeque<Job>, ledger: &dyn Ledg
     Ok(())
 }
 
+/// The source of a plan job that is done, what it counted, and the job that follows from it.
+type Planned = (u64, Tally, Option<Job>);
+
 /// Does the plan jobs of all lists, so that the counters are final before the first fetch.
 async fn plan_all(engine: &Arc<Engine>, lanes: &mut [Lane], summary: &mut CrawlSummary) -> Result<(), Error> {
     let mut jobs: VecDeque<Job> = lanes.iter_mut().flat_map(|lane| lane.plans.drain(..)).collect();
@@ -254,7 +257,7 @@ async fn plan_all(engine: &Arc<Engine>, lanes: &mut [Lane], summary: &mut CrawlS
         let known = !engine.options.sources.iter().any(|source| matches!(source, Source::Archive { .. }));
         engine.meter.set_total(if known { jobs.len() as u64 * engine.options.sizes.candidates as u64 } else { 0 });
     }
-    let mut tasks: JoinSet<Result<(u64, Tally, Option<Job>), Error>> = JoinSet::new();
+    let mut tasks: JoinSet<Result<Planned, Error>> = JoinSet::new();
     let mut rows: FxHashMap<u64, RowCounts> = FxHashMap::default();
     loop {
         while tasks.len() < engine.options.jobs
