@@ -190,7 +190,7 @@ pub struct Crawl {
     /// Groups of robots.txt and ai.txt that are obeyed where diptych is not named
     #[arg(long, value_name = "NAMES", value_delimiter = ',', default_values_t = crawler::OBEYED_GROUPS.map(String::from))]
     pub obey_groups: Vec<String>,
-    /// Whether pictures smaller than the image size keep theirs
+    /// Whether pictures not larger than the image size are left whole: not blown up, cut (center_crop) or framed (border), as in img2dataset
     #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
     pub resize_only_if_bigger: bool,
     /// Format of stored pictures: jpg, png or webp [default: jpg]

@@ -1,20 +1,21 @@
 //! The run: opens the corpus, records the sources' work, and keeps jobs going until none is left.
 
+use crate::columns::Asked;
 use crate::engine::{Engine, lock};
 use crate::guard::is_private_host;
 use crate::layout::{Layout, payload};
+use crate::listed::{self, PLANNING, lease_plans};
 use crate::pages::Site;
 use crate::place::{Place, Places};
 use crate::replay::is_replay;
 use crate::search::{self, Search};
 use crate::seen::{Seen, tables};
 use crate::segment::sweep;
-use crate::summary::Tally;
+use crate::summary::{RowCounts, Tally, UNREADABLE};
 use crate::{
-    ArchiveKind, CrawlOptions, CrawlSummary, DRAIN, Error, Ledger, Matcher, Service, Source, archives, images, lists, metrics, pages, plan,
-    replay, urls,
+    ArchiveKind, CrawlOptions, CrawlSummary, DRAIN, Error, Ledger, Matcher, Service, Source, archives, images, metrics, pages, plan, replay,
 };
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 use shards::{Candidate, Job, JobKind, Meter, NewJob, PageLink, TableReader, canonical_url};
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -22,8 +23,7 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 use url::Url;
 
-/// States of a source, besides `new`.
-const PLANNING: &str = "planning";
+/// States of a source, besides `new` and `planning`.
 const FETCHING: &str = "fetching";
 const CRAWLING: &str = "crawling";
 const DONE: &str = "done";
@@ -47,6 +47,16 @@ struct Lane {
     plans: VecDeque<Job>,
     /// Pages leased to jobs in work.
     pages: u64,
+    /// The list that it reads, if it is one.
+    list: Option<PathBuf>,
+}
+
+/// What was found where sources were opened.
+#[derive(Default)]
+struct Sources {
+    lanes: Vec<Lane>,
+    /// Lists that cannot be read.
+    unreadable: u64,
 }
 
 /// Fills the corpus folder from the sources: does what is left of their recorded work, records new work, and returns
@@ -72,20 +82,21 @@ pub async fn crawl(
         let (options, meter) = (options.clone(), meter.clone());
         tokio::task::spawn_blocking(move || {
             let places = Arc::new(Places::new(&options)?);
-            let mut lanes = open_sources(&options, &places, ledger.as_ref(), matcher.as_deref())?;
+            let mut sources = open_sources(&options, &places, ledger.as_ref(), matcher.as_deref())?;
             let replays = replay::open(&options, ledger.as_ref())?;
-            lanes.extend(replays.into_iter().map(|replay| Lane { id: replay.id, kind: Kind::Finite, plans: replay.plans, pages: 0 }));
+            let lane = |replay: replay::Replay| Lane { id: replay.id, kind: Kind::Finite, plans: replay.plans, pages: 0, list: None };
+            sources.lanes.extend(replays.into_iter().map(lane));
             let committed: FxHashSet<u64> = ledger.committed_segments().map_err(Error::ledger("list segments"))?.into_iter().collect();
-            let open_plans = lanes.iter().flat_map(|lane| &lane.plans).map(|job| job.id).collect();
+            let open_plans = sources.lanes.iter().flat_map(|lane| &lane.plans).map(|job| job.id).collect();
             let newest = ledger.newest_job().map_err(Error::ledger("find the newest job"))?;
             sweep(&layout, newest, &committed, &open_plans)?;
             replay::finish_moves(&layout)?;
             let seen = Seen::load(&layout)?;
             let engine = Engine::new(options, ledger, matcher, meter, places, seen, lock)?;
-            Ok::<_, Error>((Arc::new(engine), lanes))
+            Ok::<_, Error>((Arc::new(engine), sources))
         })
     };
-    let (engine, mut lanes) = opened.await??;
+    let (engine, Sources { mut lanes, unreadable }) = opened.await??;
     for source in &engine.options.sources {
         if let Source::Search { service, endpoint } = source
             && !is_private_host(endpoint)
@@ -98,6 +109,9 @@ pub async fn crawl(
         metrics::serve(address, &engine).await?;
     }
     let mut summary = CrawlSummary::default();
+    if unreadable > 0 {
+        summary.outcomes.insert(UNREADABLE.to_string(), unreadable);
+    }
     plan_all(&engine, &mut lanes, &mut summary).await?;
     fetch_all(&engine, lanes, &mut summary).await?;
     meter.say(summary.to_string());
@@ -117,24 +131,27 @@ fn watch_for_stop(engine: &Arc<Engine>) -> JoinSet<()> {
 }
 
 /// Records new sources and leases the plan jobs that are open.
-fn open_sources(options: &CrawlOptions, places: &Places, ledger: &dyn Ledger, matcher: Option<&dyn Matcher>) -> Result<Vec<Lane>, Error> {
+fn open_sources(options: &CrawlOptions, places: &Places, ledger: &dyn Ledger, matcher: Option<&dyn Matcher>) -> Result<Sources, Error> {
     ledger.reopen().map_err(Error::ledger("reopen jobs"))?;
-    let mut lanes: Vec<Lane> = Vec::new();
+    let mut sources = Sources::default();
     for source in &options.sources {
         let opened = match source {
             Source::Web(url) => vec![open_site(url, options, ledger)?],
-            Source::Urls { path, url, caption } => open_lists(path, url.as_deref(), caption.as_deref(), options, ledger)?,
+            Source::Urls { path, url, caption } => {
+                let asked = Asked { url: url.as_deref(), caption: caption.as_deref(), hash: options.verify_hash.as_deref() };
+                open_lists(path, asked, options, ledger, &mut sources)?
+            }
             Source::Search { service, endpoint } => vec![open_search(*service, endpoint, options, ledger, matcher)?],
             Source::Archive { kind, place } => vec![open_archives(*kind, place, places, options, ledger)?],
         };
         for lane in opened {
             // The same source named twice is one.
-            if lanes.iter().all(|known| known.id != lane.id) {
-                lanes.push(lane);
+            if sources.lanes.iter().all(|known| known.id != lane.id) {
+                sources.lanes.push(lane);
             }
         }
     }
-    Ok(lanes)
+    Ok(sources)
 }
 
 fn open_search(
@@ -162,7 +179,7 @@ fn open_search(
         }
         ledger.set_source_state(id, CRAWLING).map_err(Error::ledger("change a source"))?;
     }
-    Ok(Lane { id, kind: Kind::Search(service, search), plans: VecDeque::new(), pages: 0 })
+    Ok(Lane { id, kind: Kind::Search(service, search), plans: VecDeque::new(), pages: 0, list: None })
 }
 
 fn open_archives(kind: ArchiveKind, text: &str, places: &Places, options: &CrawlOptions, ledger: &dyn Ledger) -> Result<Lane, Error> {
@@ -191,72 +208,43 @@ fn open_site(url: &Url, options: &CrawlOptions, ledger: &dyn Ledger) -> Result<L
         ledger.add_pages(id, &[PageLink { url: location, depth: 0 }]).map_err(Error::ledger("add pages"))?;
         ledger.set_source_state(id, CRAWLING).map_err(Error::ledger("change a source"))?;
     }
-    Ok(Lane { id, kind: Kind::Web(Site::of(url, options.rules.clone())), plans: VecDeque::new(), pages: 0 })
+    Ok(Lane { id, kind: Kind::Web(Site::of(url, options.rules.clone())), plans: VecDeque::new(), pages: 0, list: None })
 }
 
-/// Opens each list that `path` names as a source of its own, up to the limit of rows in all.
+/// Opens the lists of a source, each as one of its own.
 fn open_lists(
     path: &Path,
-    url: Option<&str>,
-    caption: Option<&str>,
+    asked: Asked<'_>,
     options: &CrawlOptions,
     ledger: &dyn Ledger,
+    sources: &mut Sources,
 ) -> Result<Vec<Lane>, Error> {
-    let mut left = options.limit;
-    let mut lanes = Vec::new();
-    for file in lists::expand(path)? {
-        if left == Some(0) {
-            break;
-        }
-        let (lane, rows) = open_list(&file, url, caption, left, options, ledger)?;
-        lanes.push(lane);
-        left = left.map(|left| left.saturating_sub(rows));
-    }
-    Ok(lanes)
-}
-
-/// Opens a list; gives the rows that count against a limit too.
-fn open_list(
-    path: &Path,
-    url: Option<&str>,
-    caption: Option<&str>,
-    limit: Option<u64>,
-    options: &CrawlOptions,
-    ledger: &dyn Ledger,
-) -> Result<(Lane, u64), Error> {
-    // Other columns or another limit make another source; rows that both have are seen once.
-    let columns = [("url", url), ("caption", caption)].into_iter().filter_map(|(name, column)| Some(format!("{name}={}", column?)));
-    let parts: Vec<String> = columns.chain(limit.map(|limit| format!("rows={limit}"))).collect();
-    let query = if parts.is_empty() { String::new() } else { format!("?{}", parts.join("&")) };
-    let (id, state) = ledger.source("urls", &format!("{}{query}", path.display())).map_err(Error::ledger("open a source"))?;
-    // Under a limit its rows are counted each time, for the lists after it.
-    let asked = urls::Asked { url, caption, hash: options.verify_hash.as_deref() };
-    let cut = || urls::cut(path, &unpacked(options), asked, limit, options.sizes.candidates as u64);
-    let stretches = if state == "new" || limit.is_some() { cut()? } else { Vec::new() };
-    if state == "new" {
-        let jobs: Result<Vec<NewJob>, Error> =
-            stretches.iter().map(|stretch| Ok(NewJob { kind: JobKind::Plan, payload: payload(stretch)? })).collect();
-        ledger.add_jobs(id, &jobs?, PLANNING).map_err(Error::ledger("record jobs"))?;
-    }
-    Ok((open_finite(id, &state, ledger)?, stretches.iter().map(|stretch| stretch.rows).sum()))
-}
-
-/// The folder of unpacked lists.
-fn unpacked(options: &CrawlOptions) -> PathBuf {
-    options.corpus.join("lists")
+    let opened = listed::open(path, asked, options, ledger)?;
+    sources.unreadable += opened.unreadable;
+    let lane = |list: listed::List| {
+        begin_fetching(list.id, &list.state, &list.plans, ledger)?;
+        Ok(Lane { id: list.id, kind: Kind::Finite, plans: list.plans, pages: 0, list: Some(list.path) })
+    };
+    opened.lists.into_iter().map(lane).collect()
 }
 
 /// Leases what is left to be planned of a finite source.
 fn open_finite(id: u64, state: &str, ledger: &dyn Ledger) -> Result<Lane, Error> {
-    let mut plans = VecDeque::new();
-    while let Some(job) = ledger.next_job(id, JobKind::Plan).map_err(Error::ledger("lease a job"))? {
-        plans.push_back(job);
-    }
+    let plans = lease_plans(id, ledger)?;
+    begin_fetching(id, state, &plans, ledger)?;
+    Ok(Lane { id, kind: Kind::Finite, plans, pages: 0, list: None })
+}
+
+/// Moves a source on of which all is planned.
+fn begin_fetching(id: u64, state: &str, plans: &VecDeque<Job>, ledger: &dyn Ledger) -> Result<(), Error> {
     if plans.is_empty() && state == PLANNING {
         ledger.set_source_state(id, FETCHING).map_err(Error::ledger("change a source"))?;
     }
-    Ok(Lane { id, kind: Kind::Finite, plans, pages: 0 })
+    Ok(())
 }
+
+/// The source of a plan job that is done, what it counted, and the job that follows from it.
+type Planned = (u64, Tally, Option<Job>);
 
 /// Does the plan jobs of all lists, so that the counters are final before the first fetch.
 async fn plan_all(engine: &Arc<Engine>, lanes: &mut [Lane], summary: &mut CrawlSummary) -> Result<(), Error> {
@@ -269,7 +257,8 @@ async fn plan_all(engine: &Arc<Engine>, lanes: &mut [Lane], summary: &mut CrawlS
         let known = !engine.options.sources.iter().any(|source| matches!(source, Source::Archive { .. }));
         engine.meter.set_total(if known { jobs.len() as u64 * engine.options.sizes.candidates as u64 } else { 0 });
     }
-    let mut tasks: JoinSet<Result<(Tally, Option<Job>), Error>> = JoinSet::new();
+    let mut tasks: JoinSet<Result<Planned, Error>> = JoinSet::new();
+    let mut rows: FxHashMap<u64, RowCounts> = FxHashMap::default();
     loop {
         while tasks.len() < engine.options.jobs
             && !engine.options.stop.is_cancelled()
@@ -278,17 +267,18 @@ async fn plan_all(engine: &Arc<Engine>, lanes: &mut [Lane], summary: &mut CrawlS
             let engine = engine.clone();
             let work = move |engine: &Arc<Engine>| {
                 if is_replay(&job) {
-                    return Ok((replay::run(engine, &job)?, None));
+                    return Ok((job.source, replay::run(engine, &job)?, None));
                 }
                 let tally = plan::run(engine, &job)?;
                 // What is left of an archive is a job of its own now.
-                Ok((tally, engine.ledger.next_job(job.source, JobKind::Plan).map_err(Error::ledger("lease a job"))?))
+                Ok((job.source, tally, engine.ledger.next_job(job.source, JobKind::Plan).map_err(Error::ledger("lease a job"))?))
             };
             tasks.spawn(async move { engine.blocking(work).await });
         }
         match tasks.join_next().await {
             Some(done) => {
-                let (tally, next) = done??;
+                let (source, tally, next) = done??;
+                rows.entry(source).or_default().add(&tally);
                 summary.add(tally);
                 jobs.extend(next);
             }
@@ -299,9 +289,10 @@ async fn plan_all(engine: &Arc<Engine>, lanes: &mut [Lane], summary: &mut CrawlS
         // Stopped: sources whose counts are not final are not fetched from.
         return Ok(());
     }
+    summary.say_unusable(lanes.iter().map(|lane| (lane.list.as_deref(), rows.get(&lane.id))));
     let change = move |engine: &Arc<Engine>| {
         // Their rows are planned; one that is asked for again is unpacked again.
-        let _ = std::fs::remove_dir_all(unpacked(&engine.options));
+        let _ = std::fs::remove_dir_all(listed::unpacked(&engine.options));
         sources.iter().try_for_each(|source| engine.ledger.set_source_state(*source, FETCHING)).map_err(Error::ledger("change a source"))
     };
     engine.blocking(change).await

@@ -7,13 +7,13 @@
 //! Where to look, in the order in which a pair passes:
 //!
 //! - what is asked for: `options` ([`CrawlOptions`], [`Source`]); the run itself: `crawl`, over the shared `engine`;
-//! - a finite source: `plan` matches it before anything is fetched; of lists `lists` names the files, `urls`, `csv` and `elements`
-//!   read the rows; of archives `place` opens the files, `gzip` and `warc` read the records, `capture` and `wat` their pages;
+//! - a finite source: `plan` matches it before anything is fetched; of lists `lists` names the files, `listed` records their rows as jobs,
+//!   `columns` finds which are read, `urls`, `csv`, `elements` and `parquet` read the rows; of archives `place` opens the files, `gzip` and `warc` read the records, `capture` and `wat` their pages;
 //! - a search service: `search` asks for queries with the fewest pairs, `openverse` and `commons` speak the protocols;
 //! - the live web: `pages` fetches pages, `page` extracts links and captioned images (`srcset`, `dataurl`, `charset`), `sitemap`
 //!   reads what a site lists itself, `links` spells the addresses of pages, `rules` says which belong to the crawl, `traps` knows where there is no end;
-//! - may it be fetched: `robots`, `optout`, `guard` (unsafe addresses), `hosts` (connections and rate per host),
-//!   `retry` (waits that servers ask for);
+//! - may it be fetched: `robots` (its `patterns`, and `origins` that were asked), `optout`, `guard` (unsafe addresses), `hosts` (connections and
+//!   rate per host), `retry` (waits that servers ask for), `promise` (hashes that lists promise);
 //! - what was decided is decided anew: `replay`; figures for who watches: `metrics`; what client errors say: `faults`;
 //! - `fetch` makes requests, `images` runs the fetches of a job, `ingest` turns bytes into a stored picture;
 //! - `segment` writes what a job gives, `seen` remembers pairs, `layout` names the files.
@@ -29,6 +29,7 @@ mod archives;
 mod brackets;
 mod capture;
 mod charset;
+mod columns;
 mod commons;
 mod crawl;
 mod csv;
@@ -50,6 +51,7 @@ mod ledger;
 mod lines;
 mod linked;
 mod links;
+mod listed;
 mod lists;
 mod matching;
 mod metrics;
@@ -61,6 +63,7 @@ mod origins;
 mod outline;
 mod page;
 mod pages;
+mod parquet;
 mod patterns;
 mod place;
 mod plan;

@@ -4,6 +4,8 @@
 
 use crate::Error;
 use crate::engine::Engine;
+use crate::summary::Tally;
+use shards::Candidate;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::net::SocketAddr;
@@ -23,7 +25,7 @@ pub(crate) struct Metrics {
     begun: Instant,
     pairs: AtomicU64,
     bytes: AtomicU64,
-    /// Decisions by outcome, in finished jobs and those about to be.
+    /// Decisions by outcome, in jobs finished or in work.
     outcomes: Mutex<BTreeMap<String, u64>>,
 }
 
@@ -40,12 +42,25 @@ impl Metrics {
         self.bytes.fetch_max(bytes, Ordering::Relaxed);
     }
 
-    /// Adds the decisions of a job.
-    pub(crate) fn count(&self, decisions: &[(String, u64)]) {
+    /// Adds decisions.
+    pub(crate) fn count<'a>(&self, decisions: impl IntoIterator<Item = (&'a str, u64)>) {
         let mut outcomes = self.outcomes.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         for (outcome, count) in decisions {
-            *outcomes.entry(outcome.clone()).or_default() += count;
+            match outcomes.get_mut(outcome) {
+                Some(sum) => *sum += count,
+                None => drop(outcomes.insert(outcome.to_string(), count)),
+            }
         }
+    }
+
+    /// Adds the decisions of pairs, as they are made.
+    pub(crate) fn count_pairs(&self, pairs: &[Candidate]) {
+        self.count(pairs.iter().map(|pair| (pair.outcome.as_str(), 1)));
+    }
+
+    /// Adds what a job decided besides pairs: pages, rows, images.
+    pub(crate) fn count_others(&self, tally: &Tally) {
+        self.count(tally.outcomes.iter().map(|(outcome, count)| (outcome.as_str(), *count)));
     }
 
     /// The page, with the figures that others keep.
@@ -58,10 +73,10 @@ impl Metrics {
         figure("pairs_total", "counter", "Pairs kept.", self.pairs.load(Ordering::Relaxed) as f64);
         figure("received_bytes_total", "counter", "Bytes received, decompressed.", self.bytes.load(Ordering::Relaxed) as f64);
         figure("in_flight", "gauge", "Requests in flight.", in_flight as f64);
-        figure("queries_seen", "gauge", "Queries that matched a pair.", seen as f64);
-        figure("queries_filled", "gauge", "Queries with as many pairs as the cap lets in.", filled as f64);
+        figure("queries_seen", "gauge", "Queries that matched a candidate.", seen as f64);
+        figure("queries_filled", "gauge", "Queries matched by as many candidates as the cap lets in, fetched or not.", filled as f64);
         page.push_str(
-            "# HELP diptych_crawl_decisions_total Decisions of finished jobs by outcome.\n# TYPE diptych_crawl_decisions_total counter\n",
+            "# HELP diptych_crawl_decisions_total Decisions by outcome: of pairs as they are made, of pages and rows when their job ends.\n# TYPE diptych_crawl_decisions_total counter\n",
         );
         for (outcome, count) in self.outcomes.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).iter() {
             // Outcomes are words of the program's own: nothing to escape.
@@ -120,8 +135,8 @@ mod tests {
     fn the_page_has_names_kinds_and_outcomes() {
         let metrics = Metrics::default();
         metrics.set_progress(7, 900);
-        metrics.count(&[("ok".to_string(), 3), ("timeout".to_string(), 1)]);
-        metrics.count(&[("ok".to_string(), 4)]);
+        metrics.count([("ok", 3), ("timeout", 1)]);
+        metrics.count([("ok", 4)]);
         let page = metrics.page(2, (5, 1));
         for line in [
             "# TYPE diptych_crawl_pairs_total counter",

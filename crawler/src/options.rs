@@ -1,5 +1,6 @@
 //! What a crawl is asked to do, already resolved: no file is opened and no default is looked up later.
 
+use crate::columns::Asked;
 use crate::fetch::host_key;
 use crate::guard::is_private_host;
 use crate::{ArchiveKind, Rules, Service};
@@ -261,13 +262,16 @@ impl CrawlOptions {
         }
     }
 
-    /// Refuses lists that are not there, before anything is made for them.
+    /// Refuses lists that are not there or cannot be read, before anything is made for them.
     ///
     /// # Errors
     /// `List` with the path.
     pub fn check_lists(&self) -> Result<(), crate::Error> {
         self.sources.iter().try_for_each(|source| match source {
-            Source::Urls { path, .. } => crate::lists::expand(path).map(drop),
+            Source::Urls { path, url, caption } => {
+                let asked = Asked { url: url.as_deref(), caption: caption.as_deref(), hash: self.verify_hash.as_deref() };
+                crate::lists::check(path, asked)
+            }
             _ => Ok(()),
         })
     }

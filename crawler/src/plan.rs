@@ -9,8 +9,8 @@ use crate::layout::{FetchPayload, payload, read_payload};
 use crate::offer::{Origin, candidates};
 use crate::page::Place;
 use crate::segment::{PLAN, write_plan};
-use crate::summary::{REPEATED, Tally};
-use crate::urls::{Row, Stretch, read};
+use crate::summary::{NOT_UTF8, REPEATED, Tally};
+use crate::urls::{Row, Rows, Stretch, read};
 use serde::Deserialize;
 use shards::{Candidate, Commit, Job, JobKind, NewJob, canonical_url, outcome};
 use std::sync::Arc;
@@ -38,7 +38,12 @@ pub(crate) fn run(engine: &Arc<Engine>, job: &Job) -> Result<Tally, Error> {
 fn plan_stretch(engine: &Arc<Engine>, job: &Job, stretch: &Stretch) -> Result<Tally, Error> {
     let mut tally = Tally::default();
     let mut candidates = Vec::with_capacity(stretch.rows as usize);
-    for row in read(stretch)? {
+    let Rows { rows, not_utf8 } = read(stretch)?;
+    tally.rows = rows.len() as u64;
+    if not_utf8 > 0 {
+        tally.outcomes.insert(NOT_UTF8.to_string(), not_utf8);
+    }
+    for row in rows {
         match row {
             Row::Bad(why) => tally.count(format!("row:{why}")),
             Row::Pair(candidate) => match engine.claim(*candidate, &mut tally) {
@@ -138,6 +143,7 @@ fn commit(engine: &Arc<Engine>, job: &Job, candidates: Vec<Candidate>, rest: Opt
             engine.fetcher.require_contact(&url)?;
         }
     }
+    engine.metrics.count_others(tally);
     let mut jobs = Vec::new();
     if !candidates.is_empty() {
         let source = job.source.to_string();

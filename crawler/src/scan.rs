@@ -1,11 +1,12 @@
 //! The pairs of finite sources, listed without a corpus: nothing is matched, fetched or kept.
 
 use crate::archives::{self, Captured, Item, Pages};
+use crate::columns::Asked;
 use crate::engine::ENOUGH;
 use crate::lines::Lines;
 use crate::page::Place as ImagePlace;
 use crate::place::Places;
-use crate::urls::{Asked, Row, cut, read};
+use crate::urls::{EMPTY, Row, cut, read};
 use crate::{CrawlOptions, Error, Source, lists};
 use shards::{Candidate, ImageId, PairId, canonical_url};
 use std::io::Write;
@@ -23,7 +24,7 @@ pub struct Scanned {
     pub pages: u64,
     /// Records and rows that could not be read.
     pub damaged: u64,
-    /// Files that were named but are not there.
+    /// Archives that were named but are not there, and lists of a folder or pattern that cannot be read.
     pub missing: u64,
 }
 
@@ -63,16 +64,29 @@ impl Scan<'_> {
     fn lists(&mut self, path: &Path, url: Option<&str>, caption: Option<&str>) -> Result<(), Error> {
         let unpacked = tempfile::tempdir().map_err(Error::Output)?;
         let mut left = self.options.limit;
-        for file in lists::expand(path)? {
-            for stretch in cut(&file, unpacked.path(), Asked { url, caption, hash: None }, left, ROWS)? {
+        let lists::Named { files, is_one } = lists::expand(path)?;
+        for file in files {
+            let stretches = match cut(&file, unpacked.path(), Asked { url, caption, hash: None }, left, ROWS) {
+                Ok(stretches) if is_one && stretches.is_empty() => return Err(Error::List { path: file, why: EMPTY.to_string() }),
+                Err(Error::List { path, why }) if !is_one => {
+                    tracing::warn!(list = %path.display(), why, "left out a list that cannot be read");
+                    self.seen.missing += 1;
+                    continue;
+                }
+                stretches => stretches?,
+            };
+            for stretch in stretches {
                 left = left.map(|left| left.saturating_sub(stretch.rows));
-                for row in read(&stretch)? {
+                for row in read(&stretch)?.rows {
                     self.seen.pages += 1;
                     match row {
                         Row::Pair(pair) => self.write(&pair, "")?,
                         Row::Bad(_) => self.seen.damaged += 1,
                     }
                 }
+            }
+            if left == Some(0) {
+                break;
             }
         }
         Ok(())
