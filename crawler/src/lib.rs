@@ -8,7 +8,8 @@
 //!
 //! - what is asked for: `options` ([`CrawlOptions`], [`Source`]); the run itself: `crawl`, over the shared `engine`;
 //! - a finite source: `plan` matches it before anything is fetched; of lists `lists` names the files, `urls`, `csv` and `elements`
-//!   read the rows; of archives `place` opens the files, `gzip` and `warc` read the records, `capture` and `wat` their pages;
+//!   read the rows; of archives `place` opens the files, `gzip` and `warc` read the records, `capture` and `wat` their pages (`mend`
+//!   for odd JSON);
 //! - a search service: `search` asks for queries with the fewest pairs, `openverse` and `commons` speak the protocols;
 //! - the live web: `pages` fetches pages, `page` extracts links and captioned images (`srcset`, `dataurl`, `charset`), `sitemap`
 //!   reads what a site lists itself, `links` spells the addresses of pages, `rules` says which belong to the crawl, `traps` knows where there is no end;
@@ -52,6 +53,7 @@ mod linked;
 mod links;
 mod lists;
 mod matching;
+mod mend;
 mod metrics;
 mod offer;
 mod openverse;
