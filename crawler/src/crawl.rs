@@ -100,6 +100,7 @@ pub async fn crawl(
     let mut summary = CrawlSummary::default();
     plan_all(&engine, &mut lanes, &mut summary).await?;
     fetch_all(&engine, lanes, &mut summary).await?;
+    summary.stopped = engine.options.stop.is_cancelled();
     meter.say(summary.to_string());
     Ok(summary)
 }
@@ -288,7 +289,10 @@ async fn plan_all(engine: &Arc<Engine>, lanes: &mut [Lane], summary: &mut CrawlS
         }
         match tasks.join_next().await {
             Some(done) => {
-                let (tally, next) = done??;
+                let (tally, next) = match done.map_err(Error::from).flatten() {
+                    Ok(done) => done,
+                    Err(error) => return Err(end_early(engine, tasks, error).await),
+                };
                 summary.add(tally);
                 jobs.extend(next);
             }
@@ -305,6 +309,13 @@ async fn plan_all(engine: &Arc<Engine>, lanes: &mut [Lane], summary: &mut CrawlS
         sources.iter().try_for_each(|source| engine.ledger.set_source_state(*source, FETCHING)).map_err(Error::ledger("change a source"))
     };
     engine.blocking(change).await
+}
+
+/// Waits for the tasks that are left when one has failed: they block, and would be left in a runtime that ends.
+async fn end_early<T: 'static>(engine: &Engine, mut tasks: JoinSet<T>, error: Error) -> Error {
+    engine.places.give_up();
+    while tasks.join_next().await.is_some() {}
+    error
 }
 
 /// Does `Fetch` and `Pages` jobs until there are none.
