@@ -100,21 +100,40 @@ async fn answer(mut stream: TcpStream, engine: &Weak<Engine>) -> std::io::Result
     }
     let page = engine
         .upgrade()
-        .filter(|_| head.starts_with(b"GET /metrics "))
+        .filter(|_| asks_for_figures(&head))
         .map(|engine| engine.metrics.page(engine.fetcher.in_flight(), engine.queries()));
     let (status, body) = page.map_or_else(|| ("404 Not Found", "figures are at /metrics\n".to_string()), |page| ("200 OK", page));
-    let head = format!(
+    let answer = format!(
         "HTTP/1.1 {status}\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
         body.len()
     );
-    stream.write_all(head.as_bytes()).await?;
-    stream.write_all(body.as_bytes()).await?;
+    stream.write_all(answer.as_bytes()).await?;
+    if !head.starts_with(b"HEAD ") {
+        stream.write_all(body.as_bytes()).await?;
+    }
     stream.shutdown().await
+}
+
+/// Whether a request asks for the figures; what a collector adds to the address does not matter.
+fn asks_for_figures(head: &[u8]) -> bool {
+    let mut words = head.split(|byte| *byte == b' ');
+    let (method, target) = (words.next(), words.next().unwrap_or_default());
+    matches!(method, Some(b"GET" | b"HEAD")) && target.split(|byte| *byte == b'?').next() == Some(b"/metrics")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn requests_are_told_apart() {
+        for asks in ["GET /metrics HTTP/1.1\r\n", "HEAD /metrics HTTP/1.1\r\n", "GET /metrics?x=1 HTTP/1.0\r\n"] {
+            assert!(asks_for_figures(asks.as_bytes()), "{asks}");
+        }
+        for other in ["POST /metrics HTTP/1.1\r\n", "GET / HTTP/1.1\r\n", "GET /metricsx HTTP/1.1\r\n", "", "GET"] {
+            assert!(!asks_for_figures(other.as_bytes()), "{other}");
+        }
+    }
 
     #[test]
     fn the_page_has_names_kinds_and_outcomes() {
