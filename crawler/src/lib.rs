@@ -40,6 +40,8 @@ mod engine;
 mod error;
 mod faults;
 mod fetch;
+#[doc(hidden)]
+pub mod foreign;
 mod guard;
 mod gzip;
 mod hosts;
