@@ -1,7 +1,7 @@
 //! The flags of every subcommand, with unit, default and meaning: what is typed in, before anything touches the world.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// Builds image-text corpora from the web and trains and evaluates CLIP models on them.
@@ -123,20 +123,6 @@ pub struct Wordlist {
     pub out: PathBuf,
 }
 
-/// Reads where to listen: an address with a port, or a name of this machine with one.
-fn listening_address(text: &str) -> Result<SocketAddr, String> {
-    if let Ok(address) = text.parse() {
-        return Ok(address);
-    }
-    let (name, port) = text.rsplit_once(':').ok_or("expected ADDRESS:PORT, such as localhost:9000")?;
-    let port: u16 = port.parse().map_err(|_| format!("{port} is no port"))?;
-    if name.eq_ignore_ascii_case("localhost") {
-        return Ok((Ipv4Addr::LOCALHOST, port).into());
-    }
-    let found = (name, port).to_socket_addrs().map_err(|error| format!("{name}: {error}"))?;
-    found.into_iter().find(|address| address.ip().is_loopback()).ok_or_else(|| format!("{name} is not this machine alone: give an address"))
-}
-
 /// Flags of `crawl`.
 #[derive(Args, Debug)]
 pub struct Crawl {
@@ -201,7 +187,7 @@ pub struct Crawl {
     #[arg(long, value_name = "SECONDS")]
     pub max_time: Option<f64>,
     /// Serve figures in Prometheus' form at http://ADDR/metrics, such as localhost:9000
-    #[arg(long, value_name = "ADDR", value_parser = listening_address)]
+    #[arg(long, value_name = "ADDR", value_parser = crawler::listening_address)]
     pub metrics: Option<SocketAddr>,
     /// Groups of robots.txt and ai.txt that are obeyed where diptych is not named
     #[arg(long, value_name = "NAMES", value_delimiter = ',', default_values_t = crawler::OBEYED_GROUPS.map(String::from))]

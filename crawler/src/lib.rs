@@ -94,6 +94,7 @@ pub use download::{Wanted, download};
 pub use error::Error;
 pub use ledger::{Ledger, LedgerError};
 pub use matching::Matcher;
+pub use metrics::listening_address;
 pub use options::{CrawlOptions, DRAIN, JobSizes, OBEYED_GROUPS, Source};
 pub use rules::{Pattern, Rules};
 pub use scan::{Scanned, scan};

@@ -6,7 +6,7 @@ use crate::Error;
 use crate::engine::Engine;
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
@@ -71,6 +71,23 @@ impl Metrics {
     }
 }
 
+/// Reads where figures shall be served: an address with a port, or a name of this machine with one.
+///
+/// # Errors
+/// What is wrong with the text, or with what its name stands for.
+pub fn listening_address(text: &str) -> Result<SocketAddr, String> {
+    if let Ok(address) = text.parse() {
+        return Ok(address);
+    }
+    let (name, port) = text.rsplit_once(':').ok_or("expected ADDRESS:PORT, such as localhost:9000")?;
+    let port: u16 = port.parse().map_err(|_| format!("{port} is no port"))?;
+    if name.eq_ignore_ascii_case("localhost") {
+        return Ok((Ipv4Addr::LOCALHOST, port).into());
+    }
+    let found = (name, port).to_socket_addrs().map_err(|error| format!("{name}: {error}"))?;
+    found.into_iter().find(|address| address.ip().is_loopback()).ok_or_else(|| format!("{name} is not this machine alone: give an address"))
+}
+
 /// Serves the figures of `engine` until it is gone.
 ///
 /// # Errors
@@ -124,6 +141,16 @@ fn asks_for_figures(head: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_of_this_machine_are_addresses_to_listen_at() {
+        assert_eq!(listening_address("[::1]:9000"), Ok(SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, 9000))));
+        assert_eq!(listening_address("0.0.0.0:1"), Ok(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 1))));
+        assert_eq!(listening_address("localhost:9000"), Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, 9000))));
+        for bad in ["localhost", "localhost:", "localhost:99999", "9000", "192.0.2.1"] {
+            assert!(listening_address(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn requests_are_told_apart() {

@@ -58,6 +58,17 @@ fn archives_that_are_not_there_are_failures_when_named() {
 }
 
 #[test]
+fn a_crawl_that_waits_for_another_says_so() {
+    let scratch = Scratch::new();
+    scratch.write("list.csv", "url,caption\nhttp://127.0.0.1:9/a.jpg,a cat\n");
+    scratch.write("corpus/crawl.lock", "");
+    let lock = std::fs::File::options().write(true).open(scratch.path("corpus/crawl.lock")).expect("opened");
+    lock.lock().expect("locked");
+    let said = scratch.fails(&["crawl", "--source", "urls:list.csv", "--allow-private"], 1, "another crawl is at work");
+    assert!(said.err.contains("waiting for it to end"), "{said}");
+}
+
+#[test]
 fn a_list_is_made_of_ones_own_entries() {
     let scratch = Scratch::new();
     scratch.write("mine.txt", "a red cat\na blue dog\n");
