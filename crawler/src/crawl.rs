@@ -107,12 +107,13 @@ pub async fn crawl(
 
 /// Lets go of what is in flight some time after the crawl was told to stop; ends when dropped.
 fn watch_for_stop(engine: &Arc<Engine>) -> JoinSet<()> {
-    let (stop, drain) = (engine.options.stop.clone(), engine.fetcher.drain());
+    let (stop, drain, places) = (engine.options.stop.clone(), engine.fetcher.drain(), engine.places.clone());
     let mut watch = JoinSet::new();
     watch.spawn(async move {
         stop.cancelled().await;
         tokio::time::sleep(DRAIN).await;
         drain.cancel();
+        places.give_up();
     });
     watch
 }
@@ -271,6 +272,7 @@ async fn plan_all(engine: &Arc<Engine>, lanes: &mut [Lane], summary: &mut CrawlS
         engine.meter.set_total(if known { jobs.len() as u64 * engine.options.sizes.candidates as u64 } else { 0 });
     }
     let mut tasks: JoinSet<Result<(Tally, Option<Job>), Error>> = JoinSet::new();
+    let mut left = false;
     loop {
         while tasks.len() < engine.options.jobs
             && !engine.options.stop.is_cancelled()
@@ -291,6 +293,11 @@ async fn plan_all(engine: &Arc<Engine>, lanes: &mut [Lane], summary: &mut CrawlS
             Some(done) => {
                 let (tally, next) = match done.map_err(Error::from).flatten() {
                     Ok(done) => done,
+                    // Stopped: the job is done again by the next crawl.
+                    Err(_) if engine.places.has_given_up() => {
+                        left = true;
+                        continue;
+                    }
                     Err(error) => return Err(end_early(engine, tasks, error).await),
                 };
                 summary.add(tally);
@@ -299,7 +306,7 @@ async fn plan_all(engine: &Arc<Engine>, lanes: &mut [Lane], summary: &mut CrawlS
             None => break,
         }
     }
-    if !jobs.is_empty() {
+    if left || !jobs.is_empty() {
         // Stopped: sources whose counts are not final are not fetched from.
         return Ok(());
     }

@@ -150,6 +150,11 @@ impl Places {
         self.given_up.cancel();
     }
 
+    /// Whether errors may come of [`Places::give_up`].
+    pub(crate) fn has_given_up(&self) -> bool {
+        self.given_up.is_cancelled()
+    }
+
     /// Opens a place at an offset.
     ///
     /// # Errors

@@ -235,3 +235,20 @@ async fn a_failure_waits_for_the_other_archives() {
     // Nobody is left who holds the catalogue.
     assert_eq!(Arc::strong_count(&ledger), 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn told_to_stop_it_waits_for_no_silent_archive() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let dir = tempfile::tempdir().expect("a folder");
+    let source = format!("wat:http://{}/a.wat.gz", silent.local_addr().expect("an address"));
+    let options = small_jobs(&dir.path().join("corpus"), &source);
+    let stop = options.stop.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        stop.cancel();
+    });
+    let begun = std::time::Instant::now();
+    let summary = run(&options, &Arc::new(Twin::default()), None).await.expect("stopped");
+    assert!(begun.elapsed() < crawler::DRAIN + Duration::from_secs(15), "{:?}", begun.elapsed());
+    assert!(summary.stopped && !summary.is_idle(), "{summary}");
+}
