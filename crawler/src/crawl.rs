@@ -114,18 +114,20 @@ pub async fn crawl(
     }
     plan_all(&engine, &mut lanes, &mut summary).await?;
     fetch_all(&engine, lanes, &mut summary).await?;
+    summary.stopped = engine.options.stop.is_cancelled();
     meter.say(summary.to_string());
     Ok(summary)
 }
 
 /// Lets go of what is in flight some time after the crawl was told to stop; ends when dropped.
 fn watch_for_stop(engine: &Arc<Engine>) -> JoinSet<()> {
-    let (stop, drain) = (engine.options.stop.clone(), engine.fetcher.drain());
+    let (stop, drain, places) = (engine.options.stop.clone(), engine.fetcher.drain(), engine.places.clone());
     let mut watch = JoinSet::new();
     watch.spawn(async move {
         stop.cancelled().await;
         tokio::time::sleep(DRAIN).await;
         drain.cancel();
+        places.give_up();
     });
     watch
 }
@@ -259,6 +261,7 @@ async fn plan_all(engine: &Arc<Engine>, lanes: &mut [Lane], summary: &mut CrawlS
     }
     let mut tasks: JoinSet<Result<Planned, Error>> = JoinSet::new();
     let mut rows: FxHashMap<u64, RowCounts> = FxHashMap::default();
+    let mut left = false;
     loop {
         while tasks.len() < engine.options.jobs
             && !engine.options.stop.is_cancelled()
@@ -277,7 +280,15 @@ async fn plan_all(engine: &Arc<Engine>, lanes: &mut [Lane], summary: &mut CrawlS
         }
         match tasks.join_next().await {
             Some(done) => {
-                let (source, tally, next) = done??;
+                let (source, tally, next) = match done.map_err(Error::from).flatten() {
+                    Ok(done) => done,
+                    // Stopped: the job is done again by the next crawl.
+                    Err(_) if engine.places.has_given_up() => {
+                        left = true;
+                        continue;
+                    }
+                    Err(error) => return Err(end_early(engine, tasks, error).await),
+                };
                 rows.entry(source).or_default().add(&tally);
                 summary.add(tally);
                 jobs.extend(next);
@@ -285,7 +296,7 @@ async fn plan_all(engine: &Arc<Engine>, lanes: &mut [Lane], summary: &mut CrawlS
             None => break,
         }
     }
-    if !jobs.is_empty() {
+    if left || !jobs.is_empty() {
         // Stopped: sources whose counts are not final are not fetched from.
         return Ok(());
     }
@@ -296,6 +307,13 @@ async fn plan_all(engine: &Arc<Engine>, lanes: &mut [Lane], summary: &mut CrawlS
         sources.iter().try_for_each(|source| engine.ledger.set_source_state(*source, FETCHING)).map_err(Error::ledger("change a source"))
     };
     engine.blocking(change).await
+}
+
+/// Waits for the tasks that are left when one has failed: they block, and would be left in a runtime that ends.
+async fn end_early<T: 'static>(engine: &Engine, mut tasks: JoinSet<T>, error: Error) -> Error {
+    engine.places.give_up();
+    while tasks.join_next().await.is_some() {}
+    error
 }
 
 /// Does `Fetch` and `Pages` jobs until there are none.

@@ -8,7 +8,8 @@
 //!
 //! - what is asked for: `options` ([`CrawlOptions`], [`Source`]); the run itself: `crawl`, over the shared `engine`;
 //! - a finite source: `plan` matches it before anything is fetched; of lists `lists` names the files, `listed` records their rows as jobs,
-//!   `columns` finds which are read, `urls`, `csv`, `elements` and `parquet` read the rows; of archives `place` opens the files, `gzip` and `warc` read the records, `capture` and `wat` their pages;
+//!   `columns` finds which are read, `urls`, `csv`, `elements` and `parquet` read the rows; of archives `place` opens the files, `gzip` and
+//!   `warc` read the records, `capture` and `wat` their pages (`mend` for odd JSON);
 //! - a search service: `search` asks for queries with the fewest pairs, `openverse` and `commons` speak the protocols;
 //! - the live web: `pages` fetches pages, `page` extracts links and captioned images (`srcset`, `dataurl`, `charset`), `sitemap`
 //!   reads what a site lists itself, `links` spells the addresses of pages, `rules` says which belong to the crawl, `traps` knows where there is no end;
@@ -40,6 +41,8 @@ mod engine;
 mod error;
 mod faults;
 mod fetch;
+#[doc(hidden)]
+pub mod foreign;
 mod guard;
 mod gzip;
 mod hosts;
@@ -54,6 +57,7 @@ mod links;
 mod listed;
 mod lists;
 mod matching;
+mod mend;
 mod metrics;
 mod offer;
 mod openverse;
@@ -93,6 +97,7 @@ pub use download::{Wanted, download};
 pub use error::Error;
 pub use ledger::{Ledger, LedgerError};
 pub use matching::Matcher;
+pub use metrics::listening_address;
 pub use options::{CrawlOptions, DRAIN, JobSizes, OBEYED_GROUPS, Source};
 pub use rules::{Pattern, Rules};
 pub use scan::{Scanned, scan};

@@ -8,7 +8,7 @@ use crate::summary::Tally;
 use shards::Candidate;
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
@@ -86,6 +86,23 @@ impl Metrics {
     }
 }
 
+/// Reads where figures shall be served: an address with a port, or a name of this machine with one.
+///
+/// # Errors
+/// What is wrong with the text, or with what its name stands for.
+pub fn listening_address(text: &str) -> Result<SocketAddr, String> {
+    if let Ok(address) = text.parse() {
+        return Ok(address);
+    }
+    let (name, port) = text.rsplit_once(':').ok_or("expected ADDRESS:PORT, such as localhost:9000")?;
+    let port: u16 = port.parse().map_err(|_| format!("{port} is no port"))?;
+    if name.eq_ignore_ascii_case("localhost") {
+        return Ok((Ipv4Addr::LOCALHOST, port).into());
+    }
+    let found = (name, port).to_socket_addrs().map_err(|error| format!("{name}: {error}"))?;
+    found.into_iter().find(|address| address.ip().is_loopback()).ok_or_else(|| format!("{name} is not this machine alone: give an address"))
+}
+
 /// Serves the figures of `engine` until it is gone.
 ///
 /// # Errors
@@ -115,21 +132,50 @@ async fn answer(mut stream: TcpStream, engine: &Weak<Engine>) -> std::io::Result
     }
     let page = engine
         .upgrade()
-        .filter(|_| head.starts_with(b"GET /metrics "))
+        .filter(|_| asks_for_figures(&head))
         .map(|engine| engine.metrics.page(engine.fetcher.in_flight(), engine.queries()));
     let (status, body) = page.map_or_else(|| ("404 Not Found", "figures are at /metrics\n".to_string()), |page| ("200 OK", page));
-    let head = format!(
+    let answer = format!(
         "HTTP/1.1 {status}\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
         body.len()
     );
-    stream.write_all(head.as_bytes()).await?;
-    stream.write_all(body.as_bytes()).await?;
+    stream.write_all(answer.as_bytes()).await?;
+    if !head.starts_with(b"HEAD ") {
+        stream.write_all(body.as_bytes()).await?;
+    }
     stream.shutdown().await
+}
+
+/// Whether a request asks for the figures; what a collector adds to the address does not matter.
+fn asks_for_figures(head: &[u8]) -> bool {
+    let mut words = head.split(|byte| *byte == b' ');
+    let (method, target) = (words.next(), words.next().unwrap_or_default());
+    matches!(method, Some(b"GET" | b"HEAD")) && target.split(|byte| *byte == b'?').next() == Some(b"/metrics")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_of_this_machine_are_addresses_to_listen_at() {
+        assert_eq!(listening_address("[::1]:9000"), Ok(SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, 9000))));
+        assert_eq!(listening_address("0.0.0.0:1"), Ok(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 1))));
+        assert_eq!(listening_address("localhost:9000"), Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, 9000))));
+        for bad in ["localhost", "localhost:", "localhost:99999", "9000", "192.0.2.1"] {
+            assert!(listening_address(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn requests_are_told_apart() {
+        for asks in ["GET /metrics HTTP/1.1\r\n", "HEAD /metrics HTTP/1.1\r\n", "GET /metrics?x=1 HTTP/1.0\r\n"] {
+            assert!(asks_for_figures(asks.as_bytes()), "{asks}");
+        }
+        for other in ["POST /metrics HTTP/1.1\r\n", "GET / HTTP/1.1\r\n", "GET /metricsx HTTP/1.1\r\n", "", "GET"] {
+            assert!(!asks_for_figures(other.as_bytes()), "{other}");
+        }
+    }
 
     #[test]
     fn the_page_has_names_kinds_and_outcomes() {

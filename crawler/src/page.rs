@@ -73,6 +73,8 @@ pub(crate) struct Page {
     pub(crate) directives: Directives,
     /// Images without any caption.
     pub(crate) uncaptioned: u64,
+    /// Images of an extract that cannot be read.
+    pub(crate) unreadable: u64,
     /// The address that the page calls its own.
     pub(crate) canonical: Option<Url>,
     /// A licence that the page names for itself (`rel=license`); empty when it names none.

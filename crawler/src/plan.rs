@@ -61,16 +61,10 @@ fn plan_stretch(engine: &Arc<Engine>, job: &Job, stretch: &Stretch) -> Result<Ta
 fn plan_part(engine: &Arc<Engine>, job: &Job, part: Part) -> Result<Tally, Error> {
     let mut tally = Tally::default();
     let source = format!("{}:{}", part.kind.name(), part.archive);
-    let mut pages = match Pages::open(&engine.places, part, engine.enough()) {
-        Ok(pages) => pages,
-        // One of thousands of files may be gone; it is no reason to stop.
-        Err(Error::Missing { place }) => {
-            tracing::warn!(place, "there is no such archive");
-            tally.count("archive:missing");
-            commit(engine, job, Vec::new(), None, &tally)?;
-            return Ok(tally);
-        }
-        Err(error) => return Err(error),
+    let Some(mut pages) = Pages::open(&engine.places, part, engine.enough())? else {
+        tally.count("archive:missing");
+        commit(engine, job, Vec::new(), None, &tally)?;
+        return Ok(tally);
     };
     let sizes = &engine.options.sizes;
     let deadline = Instant::now() + sizes.time;
@@ -109,8 +103,10 @@ fn take(engine: &Arc<Engine>, captured: Captured, source: &str, found: &mut Vec<
     let refusal = page.directives.refusal;
     tally.pages += 1;
     tally.count(if refusal.is_some() { "page:opted_out" } else { "page:ok" });
-    if page.uncaptioned > 0 {
-        *tally.outcomes.entry("image:no-caption".to_string()).or_default() += page.uncaptioned;
+    for (why, count) in [("image:no-caption", page.uncaptioned), ("image:json", page.unreadable)] {
+        if count > 0 {
+            *tally.outcomes.entry(why.to_string()).or_default() += count;
+        }
     }
     let page_url = canonical_url(&url);
     let origin = Origin { page_url: &page_url, source, found_ms, licence: &page.licence };

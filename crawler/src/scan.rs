@@ -22,16 +22,17 @@ pub struct Scanned {
     pub pairs: u64,
     /// Pages with at least one image, and rows of lists.
     pub pages: u64,
-    /// Records and rows that could not be read.
+    /// Records, images of records, and rows that could not be read.
     pub damaged: u64,
-    /// Archives that were named but are not there, and lists of a folder or pattern that cannot be read.
+    /// Archives of lists that are not there, and lists of a folder or pattern that cannot be read.
     pub missing: u64,
 }
 
 /// Writes the pairs of URL lists and archives to `out`, one JSON object a line, in the sources' order. Blocks.
 ///
 /// # Errors
-/// `Usage` for sources that only a crawl can read, `List`, `Archive` and `Contact` when one cannot be read, `Output` when `out` refuses.
+/// `Usage` for sources that only a crawl can read, `List`, `Archive`, `Missing` and `Contact` when one cannot be read, `Output` when
+/// `out` refuses.
 pub fn scan(options: &CrawlOptions, out: &mut dyn Write) -> Result<Scanned, Error> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let runtime = runtime.map_err(|error| Error::Worker(error.to_string()))?;
@@ -94,13 +95,9 @@ impl Scan<'_> {
 
     fn archive(&mut self, part: archives::Part) -> Result<(), Error> {
         let source = format!("{}:{}", part.kind.name(), part.archive);
-        let mut pages = match Pages::open(&self.places, part, ENOUGH * self.options.image_size) {
-            Err(Error::Missing { place }) => {
-                tracing::warn!(place, "there is no such archive");
-                self.seen.missing += 1;
-                return Ok(());
-            }
-            pages => pages?,
+        let Some(mut pages) = Pages::open(&self.places, part, ENOUGH * self.options.image_size)? else {
+            self.seen.missing += 1;
+            return Ok(());
         };
         while let Some(item) = pages.next()? {
             match item {
@@ -117,6 +114,7 @@ impl Scan<'_> {
     fn page(&mut self, captured: Captured, source: &str) -> Result<(), Error> {
         let Captured { page, url, found_ms } = captured;
         self.seen.pages += 1;
+        self.seen.damaged += page.unreadable;
         let page_url = canonical_url(&url);
         let opt_out = page.directives.refusal.unwrap_or_default();
         self.lines.begin_page(&page_url, source, found_ms);

@@ -98,8 +98,10 @@ impl Tally {
 /// What a crawl did in this run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CrawlSummary {
-    /// Jobs finished; 0 when there was nothing left to do.
+    /// Jobs finished; 0 when there was nothing left to do, and when it was stopped before the first one.
     pub jobs: u64,
+    /// Whether it was told to stop, so that work may be left.
+    pub stopped: bool,
     /// Pages decided.
     pub pages: u64,
     /// Pairs decided: rows added to `candidates/`.
@@ -126,7 +128,7 @@ pub struct CrawlSummary {
 impl CrawlSummary {
     /// Whether the run found all its sources done.
     pub fn is_idle(&self) -> bool {
-        self.jobs == 0
+        self.jobs == 0 && !self.stopped
     }
 
     /// Notes the lists without a single usable row among the sources; each source comes as its list and the rows read of it in this run.
@@ -168,6 +170,9 @@ impl std::fmt::Display for CrawlSummary {
         if self.is_idle() {
             return f.write_str("nothing left to do: all sources are done, or at their --limit");
         }
+        if self.jobs == 0 {
+            return f.write_str("nothing was done: stopped before the first job was finished");
+        }
         write!(
             f,
             "{} pairs kept of {} candidates, {} pages, {} requests, {:.1} MB received, {:.1} MB stored, {} downloads saved by the cap",
@@ -190,6 +195,8 @@ mod tests {
     fn jobs_add_up() {
         let mut summary = CrawlSummary::default();
         assert_eq!(summary.to_string(), "nothing left to do: all sources are done, or at their --limit");
+        summary.stopped = true;
+        assert_eq!((summary.to_string().contains("stopped"), summary.is_idle()), (true, false));
         for _ in 0..2 {
             let mut tally = Tally { pages: 3, totals: SegmentTotals { candidates: 5, pairs: 2, bytes: 10 }, ..Tally::default() };
             tally.count("full");

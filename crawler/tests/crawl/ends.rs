@@ -126,6 +126,11 @@ async fn figures_are_served_while_it_goes_on() {
     assert!(page.starts_with("HTTP/1.1 200 OK") && page.contains("diptych_crawl_decisions_total{outcome=\"ok\"}"), "{page}");
     assert!(page.contains("# TYPE diptych_crawl_in_flight gauge"), "{page}");
     let mut stream = TcpStream::connect(free).await.expect("connected");
+    stream.write_all(b"HEAD /metrics?x=1 HTTP/1.1\r\n\r\n").await.expect("asked");
+    let mut head = String::new();
+    let _ = stream.read_to_string(&mut head).await;
+    assert!(head.starts_with("HTTP/1.1 200 OK") && head.ends_with("\r\n\r\n"), "{head}");
+    let mut stream = TcpStream::connect(free).await.expect("connected");
     stream.write_all(b"GET / HTTP/1.1\r\n\r\n").await.expect("asked");
     let mut other = String::new();
     let _ = stream.read_to_string(&mut other).await;
