@@ -2,52 +2,20 @@
 
 use crate::engine::{Engine, lock};
 use crate::guard::is_private_host;
-use crate::layout::{Layout, payload};
-use crate::pages::Site;
-use crate::place::{Place, Places};
+use crate::layout::Layout;
+use crate::place::Places;
 use crate::replay::is_replay;
-use crate::search::{self, Search};
+use crate::search::{self, Lookup};
 use crate::seen::{Seen, tables};
 use crate::segment::sweep;
+use crate::sources::{self, DONE, FETCHING, Kind, Lane, unpacked};
 use crate::summary::Tally;
-use crate::{
-    ArchiveKind, CrawlOptions, CrawlSummary, DRAIN, Error, Ledger, Matcher, Service, Source, archives, images, lists, metrics, pages, plan,
-    replay, urls,
-};
+use crate::{CrawlOptions, CrawlSummary, DRAIN, Error, Ledger, Matcher, Source, images, metrics, pages, plan, replay};
 use rustc_hash::FxHashSet;
-use shards::{Candidate, Job, JobKind, Meter, NewJob, PageLink, TableReader, canonical_url};
+use shards::{Candidate, Job, JobKind, Meter, TableReader};
 use std::collections::VecDeque;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::task::JoinSet;
-use url::Url;
-
-/// States of a source, besides `new`.
-const PLANNING: &str = "planning";
-const FETCHING: &str = "fetching";
-const CRAWLING: &str = "crawling";
-const DONE: &str = "done";
-
-/// How a source's pages are fetched.
-#[derive(Clone)]
-enum Kind {
-    /// It has none: its pairs are planned.
-    Finite,
-    /// Pages of a site.
-    Web(Site),
-    /// Requests to a service.
-    Search(Service, Arc<dyn Search>),
-}
-
-/// A source in work.
-struct Lane {
-    id: u64,
-    kind: Kind,
-    /// Plan jobs that are still to be done.
-    plans: VecDeque<Job>,
-    /// Pages leased to jobs in work.
-    pages: u64,
-}
 
 /// Fills the corpus folder from the sources: does what is left of their recorded work, records new work, and returns
 /// when nothing is left or the limit is reached. Dropped or killed at any moment, at most the jobs in work are done again.
@@ -56,7 +24,8 @@ struct Lane {
 ///
 /// # Errors
 /// `Usage` and `Contact` for options that cannot be followed, `List` for an unreadable URL list, `InUse` when another
-/// crawl has the corpus, `Files` on a full disk, `Ledger` when the catalogue refuses.
+/// crawl has the corpus, `Files` on a full disk, `Ledger` when the catalogue refuses, `Unanswered` when services failed and nothing
+/// else was had.
 pub async fn crawl(
     options: CrawlOptions,
     ledger: Arc<dyn Ledger>,
@@ -72,9 +41,7 @@ pub async fn crawl(
         let (options, meter) = (options.clone(), meter.clone());
         tokio::task::spawn_blocking(move || {
             let places = Arc::new(Places::new(&options)?);
-            let mut lanes = open_sources(&options, &places, ledger.as_ref(), matcher.as_deref())?;
-            let replays = replay::open(&options, ledger.as_ref())?;
-            lanes.extend(replays.into_iter().map(|replay| Lane { id: replay.id, kind: Kind::Finite, plans: replay.plans, pages: 0 }));
+            let lanes = sources::open(&options, &places, ledger.as_ref(), matcher.as_deref())?;
             let committed: FxHashSet<u64> = ledger.committed_segments().map_err(Error::ledger("list segments"))?.into_iter().collect();
             let open_plans = lanes.iter().flat_map(|lane| &lane.plans).map(|job| job.id).collect();
             let newest = ledger.newest_job().map_err(Error::ledger("find the newest job"))?;
@@ -101,6 +68,10 @@ pub async fn crawl(
     plan_all(&engine, &mut lanes, &mut summary).await?;
     fetch_all(&engine, lanes, &mut summary).await?;
     meter.say(summary.to_string());
+    let nothing = summary.candidates == 0 && !summary.outcomes.contains_key("page:ok");
+    if nothing && !summary.complaints.is_empty() {
+        return Err(Error::Unanswered(summary.complaints.join("; ")));
+    }
     Ok(summary)
 }
 
@@ -114,148 +85,6 @@ fn watch_for_stop(engine: &Arc<Engine>) -> JoinSet<()> {
         drain.cancel();
     });
     watch
-}
-
-/// Records new sources and leases the plan jobs that are open.
-fn open_sources(options: &CrawlOptions, places: &Places, ledger: &dyn Ledger, matcher: Option<&dyn Matcher>) -> Result<Vec<Lane>, Error> {
-    ledger.reopen().map_err(Error::ledger("reopen jobs"))?;
-    let mut lanes: Vec<Lane> = Vec::new();
-    for source in &options.sources {
-        let opened = match source {
-            Source::Web(url) => vec![open_site(url, options, ledger)?],
-            Source::Urls { path, url, caption } => open_lists(path, url.as_deref(), caption.as_deref(), options, ledger)?,
-            Source::Search { service, endpoint } => vec![open_search(*service, endpoint, options, ledger, matcher)?],
-            Source::Archive { kind, place } => vec![open_archives(*kind, place, places, options, ledger)?],
-        };
-        for lane in opened {
-            // The same source named twice is one.
-            if lanes.iter().all(|known| known.id != lane.id) {
-                lanes.push(lane);
-            }
-        }
-    }
-    Ok(lanes)
-}
-
-fn open_search(
-    service: Service,
-    endpoint: &Url,
-    options: &CrawlOptions,
-    ledger: &dyn Ledger,
-    matcher: Option<&dyn Matcher>,
-) -> Result<Lane, Error> {
-    let needed = || Error::Usage(format!("{}: needs --queries: it is asked for each query", service.name()));
-    let matcher = matcher.ok_or_else(needed)?;
-    let search = search::open(service, endpoint, options);
-    let (id, state) = ledger.source(service.name(), endpoint.as_str()).map_err(Error::ledger("open a source"))?;
-    if state == "new" {
-        let mut seen = vec![0; matcher.query_count()];
-        for (query, count) in ledger.counters().map_err(Error::ledger("read counters"))? {
-            if let Some(seen) = seen.get_mut(query as usize) {
-                *seen = count;
-            }
-        }
-        // Requests known from a start that was cut off are left as they are.
-        let requests: Vec<PageLink> = search::first_requests(search.as_ref(), matcher, &seen).collect();
-        for some in requests.chunks(10_000) {
-            ledger.add_pages(id, some).map_err(Error::ledger("add pages"))?;
-        }
-        ledger.set_source_state(id, CRAWLING).map_err(Error::ledger("change a source"))?;
-    }
-    Ok(Lane { id, kind: Kind::Search(service, search), plans: VecDeque::new(), pages: 0 })
-}
-
-fn open_archives(kind: ArchiveKind, text: &str, places: &Places, options: &CrawlOptions, ledger: &dyn Ledger) -> Result<Lane, Error> {
-    let mut location = match Place::parse(text) {
-        Place::File(path) => path.canonicalize().unwrap_or(path).display().to_string(),
-        place => place.to_string(),
-    };
-    // Another limit makes another source; pairs that both have are seen once.
-    if let Some(limit) = options.limit {
-        location = format!("{location}?files={limit}");
-    }
-    let (id, state) = ledger.source(kind.name(), &location).map_err(Error::ledger("open a source"))?;
-    if state == "new" {
-        let parts = archives::expand(places, kind, text, options.limit)?;
-        let jobs: Result<Vec<NewJob>, Error> =
-            parts.iter().map(|part| Ok(NewJob { kind: JobKind::Plan, payload: payload(part)? })).collect();
-        ledger.add_jobs(id, &jobs?, PLANNING).map_err(Error::ledger("record jobs"))?;
-    }
-    open_finite(id, &state, ledger)
-}
-
-fn open_site(url: &Url, options: &CrawlOptions, ledger: &dyn Ledger) -> Result<Lane, Error> {
-    let location = canonical_url(url);
-    let (id, state) = ledger.source("web", &location).map_err(Error::ledger("open a source"))?;
-    if state == "new" {
-        ledger.add_pages(id, &[PageLink { url: location, depth: 0 }]).map_err(Error::ledger("add pages"))?;
-        ledger.set_source_state(id, CRAWLING).map_err(Error::ledger("change a source"))?;
-    }
-    Ok(Lane { id, kind: Kind::Web(Site::of(url, options.rules.clone())), plans: VecDeque::new(), pages: 0 })
-}
-
-/// Opens each list that `path` names as a source of its own, up to the limit of rows in all.
-fn open_lists(
-    path: &Path,
-    url: Option<&str>,
-    caption: Option<&str>,
-    options: &CrawlOptions,
-    ledger: &dyn Ledger,
-) -> Result<Vec<Lane>, Error> {
-    let mut left = options.limit;
-    let mut lanes = Vec::new();
-    for file in lists::expand(path)? {
-        if left == Some(0) {
-            break;
-        }
-        let (lane, rows) = open_list(&file, url, caption, left, options, ledger)?;
-        lanes.push(lane);
-        left = left.map(|left| left.saturating_sub(rows));
-    }
-    Ok(lanes)
-}
-
-/// Opens a list; gives the rows that count against a limit too.
-fn open_list(
-    path: &Path,
-    url: Option<&str>,
-    caption: Option<&str>,
-    limit: Option<u64>,
-    options: &CrawlOptions,
-    ledger: &dyn Ledger,
-) -> Result<(Lane, u64), Error> {
-    // Other columns or another limit make another source; rows that both have are seen once.
-    let columns = [("url", url), ("caption", caption)].into_iter().filter_map(|(name, column)| Some(format!("{name}={}", column?)));
-    let parts: Vec<String> = columns.chain(limit.map(|limit| format!("rows={limit}"))).collect();
-    let query = if parts.is_empty() { String::new() } else { format!("?{}", parts.join("&")) };
-    let (id, state) = ledger.source("urls", &format!("{}{query}", path.display())).map_err(Error::ledger("open a source"))?;
-    // Under a limit its rows are counted each time, for the lists after it.
-    let asked = urls::Asked { url, caption, hash: options.verify_hash.as_deref() };
-    let cut = || urls::cut(path, &unpacked(options), asked, limit, options.sizes.candidates as u64);
-    let stretches = if state == "new" || limit.is_some() { cut()? } else { Vec::new() };
-    if state == "new" {
-        let jobs: Result<Vec<NewJob>, Error> =
-            stretches.iter().map(|stretch| Ok(NewJob { kind: JobKind::Plan, payload: payload(stretch)? })).collect();
-        ledger.add_jobs(id, &jobs?, PLANNING).map_err(Error::ledger("record jobs"))?;
-    }
-    Ok((open_finite(id, &state, ledger)?, stretches.iter().map(|stretch| stretch.rows).sum()))
-}
-
-/// The folder of unpacked lists.
-fn unpacked(options: &CrawlOptions) -> PathBuf {
-    options.corpus.join("lists")
-}
-
-/// Leases what is left to be planned of a finite source.
-fn open_finite(id: u64, state: &str, ledger: &dyn Ledger) -> Result<Lane, Error> {
-    let mut plans = VecDeque::new();
-    while let Some(job) = ledger.next_job(id, JobKind::Plan).map_err(Error::ledger("lease a job"))? {
-        plans.push_back(job);
-    }
-    if plans.is_empty() && state == PLANNING {
-        ledger.set_source_state(id, FETCHING).map_err(Error::ledger("change a source"))?;
-    }
-    Ok(Lane { id, kind: Kind::Finite, plans, pages: 0 })
 }
 
 /// Does the plan jobs of all lists, so that the counters are final before the first fetch.
@@ -314,17 +143,20 @@ async fn fetch_all(engine: &Arc<Engine>, mut lanes: Vec<Lane>, summary: &mut Cra
     let total = engine.blocking(move |engine| expected(engine, &sources)).await?;
     engine.meter.set_total(total);
     let mut tasks: JoinSet<(usize, u64, Result<Tally, Error>)> = JoinSet::new();
+    let mut turn = 0;
     loop {
         while tasks.len() < engine.options.jobs && !engine.options.stop.is_cancelled() {
-            let (back, next) = engine.blocking(move |engine| Ok(next_job(engine, &mut lanes).map(|next| (lanes, next)))).await??;
+            let next = move |engine: &Arc<Engine>| Ok(next_job(engine, &mut lanes, turn).map(|next| (lanes, next)));
+            let (back, next) = engine.blocking(next).await??;
             lanes = back;
             let Some((lane, job)) = next else { break };
+            turn = lane + 1;
             let (engine, kind, leased) = (engine.clone(), lanes[lane].kind.clone(), job.pages.len() as u64);
             lanes[lane].pages += leased;
             tasks.spawn(async move {
                 let result = match kind {
                     Kind::Web(site) if job.kind == JobKind::Pages => pages::run(engine, job, site).await,
-                    Kind::Search(service, search) if job.kind == JobKind::Pages => search::run(engine, job, service, search).await,
+                    Kind::Search(lookup) if job.kind == JobKind::Pages => search::run(engine, job, lookup).await,
                     _ => images::run(engine, job).await,
                 };
                 (lane, leased, result)
@@ -335,7 +167,9 @@ async fn fetch_all(engine: &Arc<Engine>, mut lanes: Vec<Lane>, summary: &mut Cra
         lanes[lane].pages -= leased;
         summary.add(tally?);
     }
-    engine.blocking(move |engine| mark_done(engine, &lanes)).await
+    let (complaints, held) = engine.blocking(move |engine| close(engine, &lanes)).await?;
+    (summary.complaints, summary.held) = (complaints, held);
+    Ok(())
 }
 
 /// Units of the meter that are known beforehand: planned candidates, and pages up to the limit; 0 when a site has none.
@@ -354,38 +188,60 @@ fn expected(engine: &Arc<Engine>, sources: &FxHashSet<u64>) -> Result<u64, Error
     })
 }
 
-/// Leases the next job of the first source that has one: what is left of earlier jobs before new pages.
-fn next_job(engine: &Arc<Engine>, lanes: &mut [Lane]) -> Result<Option<(usize, Job)>, Error> {
-    let ledger = &engine.ledger;
-    for (i, lane) in lanes.iter_mut().enumerate() {
-        if let Some(job) = ledger.next_job(lane.id, JobKind::Fetch).map_err(Error::ledger("lease a job"))? {
-            return Ok(Some((i, job)));
-        }
-        let most = match lane.kind {
-            Kind::Finite => continue,
-            Kind::Web(_) => engine.options.sizes.pages,
-            Kind::Search(..) => engine.options.sizes.pages.min(search::REQUESTS),
-        };
-        if let Some(job) = ledger.next_job(lane.id, JobKind::Pages).map_err(Error::ledger("lease a job"))? {
-            return Ok(Some((i, job)));
-        }
-        let done = ledger.pages_done(lane.id).map_err(Error::ledger("count pages"))?;
-        let room = engine.options.limit.map_or(u64::MAX, |limit| limit.saturating_sub(done + lane.pages));
-        let limit = room.min(most as u64) as usize;
-        if limit > 0
-            && let Some(job) = ledger.lease_pages(lane.id, limit).map_err(Error::ledger("lease pages"))?
-        {
-            return Ok(Some((i, job)));
+/// Leases the next job: sources take turns, beginning with the `turn`th.
+fn next_job(engine: &Arc<Engine>, lanes: &mut [Lane], turn: usize) -> Result<Option<(usize, Job)>, Error> {
+    for at in 0..lanes.len() {
+        let at = (turn + at) % lanes.len();
+        if let Some(job) = job_of(engine, &lanes[at])? {
+            return Ok(Some((at, job)));
         }
     }
     Ok(None)
 }
 
-fn mark_done(engine: &Arc<Engine>, lanes: &[Lane]) -> Result<(), Error> {
+/// Leases the next job of a source: what is left of earlier jobs before new pages.
+fn job_of(engine: &Arc<Engine>, lane: &Lane) -> Result<Option<Job>, Error> {
+    let (ledger, options) = (&engine.ledger, &engine.options);
+    let left = |kind: JobKind| ledger.next_job(lane.id, kind).map_err(Error::ledger("lease a job"));
+    if let Some(job) = left(JobKind::Fetch)? {
+        return Ok(Some(job));
+    }
+    let (most, per_host) = match &lane.kind {
+        Kind::Finite => return Ok(None),
+        Kind::Search(lookup) if lookup.has_ended() => return Ok(None),
+        Kind::Search(_) => (options.sizes.pages.min(search::REQUESTS), u64::MAX),
+        Kind::Web(_) => (options.sizes.pages, if options.host_pages == 0 { u64::MAX } else { options.host_pages }),
+    };
+    if let Some(job) = left(JobKind::Pages)? {
+        return Ok(Some(job));
+    }
+    let room = match options.limit {
+        Some(limit) => limit.saturating_sub(ledger.pages_done(lane.id).map_err(Error::ledger("count pages"))? + lane.pages),
+        None => u64::MAX,
+    };
+    let limit = room.min(most as u64) as usize;
+    if limit == 0 {
+        return Ok(None);
+    }
+    if let Kind::Search(_) = lane.kind {
+        ledger.rank_pages(lane.id, limit, &|url| Lookup::rank(engine, url)).map_err(Error::ledger("order requests"))?;
+    }
+    ledger.lease_pages(lane.id, limit, per_host).map_err(Error::ledger("lease pages"))
+}
+
+/// Marks sources without work as done. Gives what is to be said of services that failed, and the number of pages that wait because their
+/// hosts have given as many as they may.
+fn close(engine: &Arc<Engine>, lanes: &[Lane]) -> Result<(Vec<String>, u64), Error> {
+    let (mut complaints, mut held) = (Vec::new(), 0);
+    let runs_out = engine.options.limit.is_none() && !engine.options.stop.is_cancelled();
     for lane in lanes {
-        if engine.ledger.jobs_left(lane.id).map_err(Error::ledger("count jobs"))? == 0 {
-            engine.ledger.set_source_state(lane.id, DONE).map_err(Error::ledger("change a source"))?;
+        let left = engine.ledger.jobs_left(lane.id).map_err(Error::ledger("count jobs"))?;
+        match &lane.kind {
+            _ if left == 0 => engine.ledger.set_source_state(lane.id, DONE).map_err(Error::ledger("change a source"))?,
+            Kind::Search(lookup) => complaints.extend(lookup.complaint(left)),
+            Kind::Web(_) if runs_out => held += left,
+            Kind::Web(_) | Kind::Finite => {}
         }
     }
-    Ok(())
+    Ok((complaints, held))
 }

@@ -201,7 +201,7 @@ pub(crate) async fn finish(
     mut tally: Tally,
 ) -> Result<Tally, Error> {
     tally.count_all(&decided.done);
-    let mut commit = Commit { pages: more.pages, jobs: more.jobs, ..tally.commit() };
+    let mut commit = Commit { pages: more.pages, visited: more.visited, waiting: more.waiting, jobs: more.jobs, ..tally.commit() };
     if !decided.rest.is_empty() {
         commit.jobs.push(NewJob { kind: JobKind::Fetch, payload: payload(&FetchPayload { plan: job.id })? });
     }

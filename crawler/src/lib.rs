@@ -6,10 +6,11 @@
 //!
 //! Where to look, in the order in which a pair passes:
 //!
-//! - what is asked for: `options` ([`CrawlOptions`], [`Source`]); the run itself: `crawl`, over the shared `engine`;
+//! - what is asked for: `options` ([`CrawlOptions`], [`Source`]); its work is recorded by `sources`; the run itself: `crawl`, over the shared `engine`;
 //! - a finite source: `plan` matches it before anything is fetched; of lists `lists` names the files, `urls`, `csv` and `elements`
 //!   read the rows; of archives `place` opens the files, `gzip` and `warc` read the records, `capture` and `wat` their pages;
-//! - a search service: `search` asks for queries with the fewest pairs, `openverse` and `commons` speak the protocols;
+//! - a search service: `search` asks for queries with the fewest pairs, `openverse` and `commons` speak the protocols,
+//!   `health` knows whether it still answers;
 //! - the live web: `pages` fetches pages, `page` extracts links and captioned images (`srcset`, `dataurl`, `charset`), `sitemap`
 //!   reads what a site lists itself, `links` spells the addresses of pages, `rules` says which belong to the crawl, `traps` knows where there is no end;
 //! - may it be fetched: `robots`, `optout`, `guard` (unsafe addresses), `hosts` (connections and rate per host),
@@ -41,6 +42,7 @@ mod faults;
 mod fetch;
 mod guard;
 mod gzip;
+mod health;
 mod hosts;
 mod images;
 mod inflate;
@@ -77,6 +79,7 @@ mod search;
 mod seen;
 mod segment;
 mod sitemap;
+mod sources;
 mod srcset;
 mod summary;
 mod traps;

@@ -82,6 +82,10 @@ pub struct CrawlSummary {
     /// Decisions by outcome. Plain names are of candidates; `page:` ones of pages, `row:`, `pair:` and `image:` ones of what
     /// gave no candidate.
     pub outcomes: BTreeMap<String, u64>,
+    /// Pages that wait because their hosts have given as many as they may.
+    pub held: u64,
+    /// What is to be said of services that were left alone because they failed again and again.
+    pub complaints: Vec<String>,
 }
 
 impl CrawlSummary {
@@ -111,7 +115,8 @@ impl CrawlSummary {
 impl std::fmt::Display for CrawlSummary {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         if self.is_idle() {
-            return f.write_str("nothing left to do: all sources are done, or at their --limit");
+            f.write_str("nothing left to do: all sources are done, or at their --limit")?;
+            return self.write_held(f);
         }
         write!(
             f,
@@ -123,7 +128,17 @@ impl std::fmt::Display for CrawlSummary {
             self.received_bytes as f64 / 1e6,
             self.stored_bytes as f64 / 1e6,
             self.saved
-        )
+        )?;
+        self.write_held(f)
+    }
+}
+
+impl CrawlSummary {
+    fn write_held(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.held {
+            0 => Ok(()),
+            held => write!(f, "; {held} pages wait because their hosts have given --host-pages: a larger one takes them up"),
+        }
     }
 }
 
@@ -135,6 +150,7 @@ mod tests {
     fn jobs_add_up() {
         let mut summary = CrawlSummary::default();
         assert_eq!(summary.to_string(), "nothing left to do: all sources are done, or at their --limit");
+        assert!(CrawlSummary { held: 7, ..CrawlSummary::default() }.to_string().contains("7 pages wait"));
         for _ in 0..2 {
             let mut tally = Tally { pages: 3, totals: SegmentTotals { candidates: 5, pairs: 2, bytes: 10 }, ..Tally::default() };
             tally.count("full");

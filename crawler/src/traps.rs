@@ -12,6 +12,8 @@ use std::hash::{Hash, Hasher};
 use std::sync::{Mutex, MutexGuard};
 use url::Url;
 
+/// The outcome of a page that was closed without being asked for.
+pub(crate) const TRAP: &str = "trap";
 /// Pages without fruit, one after the other, after which a shape is closed. Sites with long stretches of numbered pages without
 /// pictures exist; those of 200 without one link elsewhere are rare.
 const PATIENCE: u32 = 200;
