@@ -12,7 +12,8 @@
 //! - a search service: `search` asks for queries with the fewest pairs, `openverse` and `commons` speak the protocols,
 //!   `health` knows whether it still answers;
 //! - the live web: `pages` fetches pages, `page` extracts links and captioned images (`srcset`, `dataurl`, `charset`), `sitemap`
-//!   reads what a site lists itself, `links` spells the addresses of pages, `rules` says which belong to the crawl, `traps` knows where there is no end;
+//!   reads what a site lists itself, `links` spells the addresses of pages, `rules` says which belong to the crawl, `traps` knows
+//!   where there is no end, by the `shapes` of addresses;
 //! - may it be fetched: `robots`, `optout`, `guard` (unsafe addresses), `hosts` (connections and rate per host),
 //!   `retry` (waits that servers ask for);
 //! - what was decided is decided anew: `replay`; figures for who watches: `metrics`; what client errors say: `faults`;
@@ -78,6 +79,7 @@ mod scan;
 mod search;
 mod seen;
 mod segment;
+mod shapes;
 mod sitemap;
 mod sources;
 mod srcset;

@@ -368,3 +368,19 @@ async fn sources_take_turns() {
     crawled.expect("crawled");
     assert!(asked < 800, "{asked}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_without_a_pair_is_left() {
+    let trap = Server::start(|path, _| match path {
+        "/robots.txt" => Answer::missing(),
+        _ => endless(path, |word| format!("/?{word}=1")),
+    })
+    .await;
+    let dir = tempfile::tempdir().expect("a folder");
+    let ledger = Arc::new(Twin::default());
+    let mut options = options(dir.path(), &[format!("web:{}", trap.url("/"))]);
+    options.limit = Some(3000);
+    run(&options, &ledger, None).await.expect("crawled");
+    let asked = trap.requests().values().sum::<u64>();
+    assert!((1000..2000).contains(&asked) && ledger.outcomes()["page:trap"] > 0, "{asked}: {:?}", ledger.outcomes());
+}
