@@ -137,6 +137,7 @@ impl CrawlSummary {
     fn write_held(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.held {
             0 => Ok(()),
+            1 => f.write_str("; 1 page waits because its host has given --host-pages: a larger one takes it up"),
             held => write!(f, "; {held} pages wait because their hosts have given --host-pages: a larger one takes them up"),
         }
     }

@@ -161,8 +161,11 @@ async fn searches_need_queries() {
     assert!(error.is_usage() && error.to_string().contains("--queries"), "{error}");
 }
 
-/// A service whose answer to a search with a status and body goes before its own, if there is one for the query.
-async fn serve_ill(ill: Arc<Mutex<Option<(&'static str, &'static str, &'static str)>>>) -> (Server, Address) {
+/// Part of a query, and the status and body with which searches for it are answered, while there are such.
+type Ill = Arc<Mutex<Option<(&'static str, &'static str, &'static str)>>>;
+
+/// A service that is ill as told.
+async fn serve_ill(ill: Ill) -> (Server, Address) {
     let address = Address::default();
     let known = address.clone();
     let server = Server::start(move |path, _| match path.split('?').next().unwrap_or_default() {
