@@ -1,6 +1,7 @@
 //! The flags of every subcommand, with unit, default and meaning: what is typed in, before anything touches the world.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// Builds image-text corpora from the web and trains and evaluates CLIP models on them.
@@ -62,8 +63,9 @@ pub enum Command {
 /// Flags of `wordlist`.
 #[derive(Args, Debug)]
 pub struct Wordlist {
-    /// MediaWiki XML dump, .xml or .xml.bz2, or a wiki whose dump is downloaded: enwiki, dewiki@20260501; may be given several times
-    #[arg(long, required_unless_present = "explain", value_name = "FILE|NAME")]
+    /// MediaWiki XML dump, .xml or .xml.bz2, or a wiki whose dump is downloaded: enwiki, dewiki@20260501; may be given several times,
+    /// and left out of a list that is made of other sources
+    #[arg(long, required_unless_present_any = ["explain", "add", "wordnet", "pageviews"], value_name = "FILE|NAME")]
     pub dump: Vec<String>,
     /// Hourly page views file, folder of them, or a day (20260501) or hour (20260501-13) to download; may be given several times
     #[arg(long, value_name = "FILE|TIME")]
@@ -189,13 +191,13 @@ pub struct Crawl {
     /// Stop in good order after this many seconds; the same command goes on later
     #[arg(long, value_name = "SECONDS")]
     pub max_time: Option<f64>,
-    /// Serve figures in Prometheus' form at http://ADDR/metrics
-    #[arg(long, value_name = "ADDR")]
-    pub metrics: Option<std::net::SocketAddr>,
+    /// Serve figures in Prometheus' form at http://ADDR/metrics, such as localhost:9000
+    #[arg(long, value_name = "ADDR", value_parser = crawler::listening_address)]
+    pub metrics: Option<SocketAddr>,
     /// Groups of robots.txt and ai.txt that are obeyed where diptych is not named
     #[arg(long, value_name = "NAMES", value_delimiter = ',', default_values_t = crawler::OBEYED_GROUPS.map(String::from))]
     pub obey_groups: Vec<String>,
-    /// Whether pictures smaller than the image size keep theirs
+    /// Whether pictures not larger than the image size are left whole: not blown up, cut (center_crop) or framed (border), as in img2dataset
     #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
     pub resize_only_if_bigger: bool,
     /// Format of stored pictures: jpg, png or webp [default: jpg]

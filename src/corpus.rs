@@ -65,7 +65,8 @@ impl Properties {
             per_query: get("per_query")?.as_u64().ok_or_else(|| wrong("per_query"))?,
             image_size: get("image_size")?.as_u64().and_then(|n| u32::try_from(n).ok()).ok_or_else(|| wrong("image_size"))?,
             resize_mode: serde_json::from_value(get("resize_mode")?.clone()).map_err(|_| wrong("resize_mode"))?,
-            format: match get("format")?.as_str() {
+            // A corpus without the note is of before there was a choice.
+            format: match meta.properties.get("format").map_or(Some("jpg"), Value::as_str) {
                 Some(AS_IMPORTED) => Format::Jpeg,
                 name => name.and_then(|name| name.parse().ok()).ok_or_else(|| wrong("format"))?,
             },
@@ -184,6 +185,17 @@ mod tests {
             cli::Command::Crawl(flags) => flags,
             other => panic!("{other:?}"),
         }
+    }
+
+    #[test]
+    fn a_corpus_that_notes_no_format_has_jpegs() {
+        let dir = tempfile::tempdir().expect("a folder");
+        open(&flags(dir.path(), &["--encode-format", "png"])).expect("made");
+        assert_eq!(Properties::read(dir.path()).expect("read").format, Format::Png);
+        let mut meta = Meta::read(dir.path(), "corpus").expect("read").expect("there");
+        meta.properties.remove("format");
+        meta.write(dir.path()).expect("written");
+        assert_eq!(Properties::read(dir.path()).expect("read").format, Format::Jpeg);
     }
 
     #[test]

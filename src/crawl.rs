@@ -7,6 +7,7 @@ use crate::progress::{Progress, Unit};
 use curation::Cap;
 use shards::{Commit, Job, JobKind, NewJob, PageLink, PairId, outcome};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -51,6 +52,12 @@ type Asked<T> = Result<T, crawler::LedgerError>;
 impl crawler::Ledger for Book {
     fn source(&self, kind: &str, location: &str) -> Asked<(u64, String)> {
         Ok(self.0.source(kind, location)?)
+    }
+    fn find_source(&self, kind: &str, location: &str) -> Asked<Option<(u64, String)>> {
+        Ok(self.0.find_source(kind, location)?)
+    }
+    fn newest_plan(&self, source: u64) -> Asked<Option<String>> {
+        Ok(self.0.newest_plan(source)?)
     }
     fn sources_of(&self, kind: &str) -> Asked<Vec<(u64, String)>> {
         Ok(self.0.sources()?.into_iter().filter(|source| source.kind == kind).map(|source| (source.id, source.location)).collect())
@@ -136,8 +143,8 @@ pub fn run(flags: &cli::Crawl) -> Result<(), Failure> {
     }
     // A corpus whose cap was raised needs no source: its refused pairs are looked at again.
     let raises = flags.source.is_empty() && flags.retry.is_empty() && flags.per_query.is_some();
-    if raises && !flags.corpus.join("meta.json").exists() {
-        return Err(Failure::Usage("no --source is given".to_string()));
+    if flags.source.is_empty() && !flags.corpus.join("meta.json").exists() {
+        return Err(Failure::Usage(format!("no --source is given, and {} is no corpus: it has no meta.json", flags.corpus.display())));
     }
     if raises {
         options.retry.push(outcome::FULL.to_string());
@@ -166,7 +173,8 @@ pub fn run(flags: &cli::Crawl) -> Result<(), Failure> {
     let progress = Progress::start("crawl", Unit::Things("pages and pairs"));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let stop = options.stop.clone();
-    runtime.spawn(stop_when_asked(stop.clone(), flags.max_time));
+    let signalled = Arc::new(AtomicBool::new(false));
+    runtime.spawn(stop_when_asked(stop.clone(), signalled.clone(), flags.max_time));
     let ledger = Arc::new(ledger);
     let summary = runtime.block_on(crawler::crawl(options, ledger.clone(), matcher, progress.meter.clone())).map_err(failure)?;
     drop(progress);
@@ -180,13 +188,27 @@ pub fn run(flags: &cli::Crawl) -> Result<(), Failure> {
     if let Some(refused) = refused(&summary, flags.allow_private) {
         eprintln!("{refused}");
     }
+    remarks(&summary).iter().for_each(|remark| eprintln!("{remark}"));
     println!("{}", flags.corpus.display());
-    Ok(())
+    match () {
+        () if signalled.load(Ordering::Relaxed) => Err(Failure::Stopped),
+        () if summary.is_in_vain => Err(Failure::Run("no list could be used".into())),
+        () => Ok(()),
+    }
+}
+
+/// What the user should look at in the lists.
+fn remarks(summary: &crawler::CrawlSummary) -> Vec<String> {
+    let mut remarks = summary.unusable.clone();
+    if let Some(count) = summary.outcomes.get(NOT_UTF8) {
+        remarks.push(format!("{count} rows were not UTF-8: their other bytes became U+FFFD; convert the list, with iconv for example"));
+    }
+    remarks
 }
 
 /// What became of pairs, pages and rows that were not taken, the most frequent first; nothing when all were.
 fn refused(summary: &crawler::CrawlSummary, allow_private: bool) -> Option<String> {
-    let taken = |name: &str| [outcome::OK, "page:ok"].contains(&name);
+    let taken = |name: &str| [outcome::OK, "page:ok", NOT_UTF8].contains(&name);
     let mut counts: Vec<(&str, u64)> =
         summary.outcomes.iter().map(|(name, n)| (name.as_str(), *n)).filter(|(name, n)| !taken(name) && *n > 0).collect();
     counts.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(b.0)));
@@ -202,11 +224,15 @@ fn patterns(texts: &[String]) -> Result<Vec<crawler::Pattern>, Failure> {
     texts.iter().map(|text| text.parse().map_err(failure)).collect()
 }
 
+/// Rows that were kept, though not all of their bytes were UTF-8.
+const NOT_UTF8: &str = "row:not_utf8";
+
 /// Where the catalogue keeps the cap for which `full` pairs were decided.
 const CRAWLED_CAP: &str = "crawled_cap";
 
 /// Stops the crawl in good order at the first Ctrl-C or SIGTERM or when its time is up; a second signal ends the program at once.
-async fn stop_when_asked(stop: CancellationToken, max_time: Option<f64>) {
+/// `signalled` says afterwards whether it was a signal.
+async fn stop_when_asked(stop: CancellationToken, signalled: Arc<AtomicBool>, max_time: Option<f64>) {
     let time_is_up = async {
         match max_time.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()) {
             Some(time) => tokio::time::sleep(time).await,
@@ -214,7 +240,10 @@ async fn stop_when_asked(stop: CancellationToken, max_time: Option<f64>) {
         }
     };
     tokio::select! {
-        () = signal() => eprintln!("stopping: what is in flight is finished; again to stop at once"),
+        () = signal() => {
+            signalled.store(true, Ordering::Relaxed);
+            eprintln!("stopping: what is in flight is finished; again to stop at once");
+        }
         () = time_is_up => eprintln!("stopping: --max-time is over"),
     }
     stop.cancel();

@@ -10,6 +10,9 @@ pub enum Failure {
     Usage(String),
     /// Something went wrong on the way: exit status 1.
     Run(Box<dyn Error + Send + Sync>),
+    /// A signal ended the work in good order, which was said already: exit status 130, as shells give it, so that what follows it does
+    /// not begin.
+    Stopped,
 }
 
 impl<E: Error + Send + Sync + 'static> From<E> for Failure {
@@ -26,6 +29,7 @@ impl Failure {
                 eprintln!("diptych: {message}");
                 ExitCode::from(2)
             }
+            Failure::Stopped => ExitCode::from(130),
             Failure::Run(error) => {
                 if is_broken_pipe(error.as_ref()) {
                     return ExitCode::SUCCESS;

@@ -19,6 +19,9 @@ pub fn run(flags: &cli::Pairs) -> Result<(), Failure> {
     options.check().map_err(usage)?;
     let mut out = BufWriter::with_capacity(1 << 18, std::io::stdout().lock());
     let seen = crawler::scan(&options, &mut out).map_err(usage)?;
-    eprintln!("{} pairs of {} pages or rows, {} damaged records, {} missing files", seen.pairs, seen.pages, seen.damaged, seen.missing);
+    eprintln!(
+        "{} pairs of {} pages or rows, {} damaged records, {} missing or unreadable files",
+        seen.pairs, seen.pages, seen.damaged, seen.missing
+    );
     Ok(())
 }

@@ -6,12 +6,15 @@ use crate::failure::{Failure, chain};
 use serde_json::Value;
 use shards::{HostDelta, Meta, TableReader, hash_file, outcome};
 use sql::{Catalogue, SegmentHeld, SourceStatus};
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 use training::{DeviceChoice, Metrics};
 
 /// Segments over which the crawl's pace is taken.
 const PACE_SEGMENTS: usize = 20;
+/// The least time that a pace is taken over: jobs that ran side by side end within moments of each other.
+const PACE_MS: u64 = 10 * 1000;
 /// A longer silence between two segments is a pause, not work.
 const PAUSE_MS: u64 = 15 * 60 * 1000;
 /// Hosts named for their slowness, and the least requests that a host must have had to be among them.
@@ -93,7 +96,11 @@ fn corpus(corpus: &Path) -> Result<Option<u64>, Failure> {
     }
     let catalogue = Catalogue::open_read_only(&catalogue)?;
     let status = catalogue.status()?;
-    status.sources.iter().for_each(source);
+    let runs = is_crawled_now(corpus);
+    status.sources.iter().for_each(|status| source(status, runs));
+    if runs {
+        line("", "a crawl runs now: the figures are those of its finished jobs, which take 2 minutes as a rule".to_string());
+    }
     let totals = &status.totals;
     let size = totals.bytes as f64 / f64::from(1 << 20);
     line(
@@ -130,12 +137,23 @@ fn corpus(corpus: &Path) -> Result<Option<u64>, Failure> {
     Ok(Some(totals.pairs))
 }
 
-/// How many queries have as many pairs as they may.
+/// Whether a crawl holds the corpus.
+fn is_crawled_now(corpus: &Path) -> bool {
+    let lock = File::open(corpus.join("crawl.lock"));
+    // Shared, so that two who look do not take each other for a crawl; one that begins in this moment waits.
+    lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
+/// How many queries were matched, and how many of them by as many candidates as they may have pairs.
 fn filled(catalogue: &Catalogue, corpus: &Path) -> Result<Option<String>, Failure> {
     let cap = crate::corpus::Properties::read(corpus)?.per_query;
     let counters = catalogue.counters()?;
     let full = counters.iter().filter(|(_, seen)| *seen >= cap).count();
-    Ok((!counters.is_empty() && cap > 0).then(|| format!("{} queries seen, {full} of them with {cap} pairs or more", counters.len())))
+    Ok((!counters.is_empty() && cap > 0).then(|| filled_line(counters.len(), full, cap)))
+}
+
+fn filled_line(matched: usize, full: usize, cap: u64) -> String {
+    format!("{matched} queries matched candidates, {full} of them {cap} or more, fetched or not")
 }
 
 /// The hosts that took longest to answer.
@@ -147,17 +165,23 @@ fn slowest(hosts: &[HostDelta]) -> Option<String> {
     (!named.is_empty()).then(|| format!("slowest hosts: {}", named.join(", ")))
 }
 
-fn source(status: &SourceStatus) {
+fn source(status: &SourceStatus, runs: bool) {
     let left = status.jobs_open + status.jobs_leased;
     let waiting = status.pages_waiting + status.pages_leased;
     let place = format!("{}:{}", status.source.kind, status.source.location);
     let pages =
         if status.pages_done + waiting > 0 { format!(", pages {} done and {waiting} left", status.pages_done) } else { String::new() };
-    let state = if left + waiting == 0 { "done" } else { "not done" };
+    let state = match left + waiting {
+        // Its jobs were not recorded yet.
+        0 if status.source.state == "new" => "not begun",
+        0 => "done",
+        _ => "not done",
+    };
     line("crawl", format!("{place}: {state}; jobs {} done and {left} left{pages}", status.jobs_done));
     if left + waiting > 0 {
         let leased = if status.jobs_leased > 0 {
-            format!(" ({} begun: by a crawl that runs now, or one that was killed)", status.jobs_leased)
+            let by = if runs { "by the crawl that runs now" } else { "by a crawl that was killed" };
+            format!(" ({} begun {by})", status.jobs_leased)
         } else {
             String::new()
         };
@@ -170,9 +194,11 @@ fn pace(segments: &[SegmentHeld], now_ms: u64) -> Option<String> {
     let mut last: Vec<&SegmentHeld> = segments.iter().collect();
     last.sort_by_key(|segment| segment.time_ms);
     let newest = last.last()?.time_ms;
-    let recent = &last[last.len().saturating_sub(PACE_SEGMENTS)..];
     let mut work = (0, 0, 0);
-    for pair in recent.windows(2) {
+    for (at, pair) in last.windows(2).rev().enumerate() {
+        if at + 1 >= PACE_SEGMENTS && work.0 >= PACE_MS {
+            break;
+        }
         let gap = pair[1].time_ms - pair[0].time_ms;
         if gap <= PAUSE_MS {
             work = (work.0 + gap, work.1 + pair[1].candidates, work.2 + pair[1].pairs);
@@ -180,7 +206,7 @@ fn pace(segments: &[SegmentHeld], now_ms: u64) -> Option<String> {
     }
     let ago = now_ms.saturating_sub(newest) / 1000;
     let seconds = work.0 as f64 / 1000.0;
-    let rate = if seconds > 0.0 {
+    let rate = if work.0 >= PACE_MS {
         format!("{:.1} candidates and {:.1} pairs a second over the last segments, ", work.1 as f64 / seconds, work.2 as f64 / seconds)
     } else {
         String::new()
@@ -319,6 +345,12 @@ mod tests {
         let paused = [&steady[..], &[held(100 * PAUSE_MS), held(100 * PAUSE_MS + 10_000)]].concat();
         assert!(pace(&paused, 0).expect("a pace").starts_with("10.0 candidates"));
         assert_eq!(pace(&[], 0), None);
+        // Four jobs side by side, every 100 seconds: their ends lie milliseconds apart, and the pace is that over all of the time.
+        let together: Vec<SegmentHeld> = (0..40).map(|n| held(100_000 * (n / 4) + n % 4)).collect();
+        assert!(pace(&together, 0).expect("a pace").starts_with("4."), "{:?}", pace(&together, 0));
+        assert!(pace(&together[..4], 1000).expect("said").starts_with("the last one"), "no pace of a moment");
+        let burst: Vec<SegmentHeld> = (0..60).map(|n| held(if n < 30 { 10_000 * n } else { 300_000 + n })).collect();
+        assert!(pace(&burst, 0).expect("a pace").starts_with("298."), "{:?}", pace(&burst, 0));
         assert_eq!(pace(&[held(0)], 300_000).as_deref(), Some("the last one 5 min ago"));
     }
 

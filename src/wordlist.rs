@@ -29,6 +29,9 @@ fn options(flags: &cli::Wordlist) -> Result<WordlistOptions, Failure> {
     if flags.memory == 0 {
         return Err(Failure::Usage("--memory 0 leaves no room to count in".to_string()));
     }
+    if flags.limit == 0 {
+        return Err(Failure::Usage("--limit 0 leaves no query in the list".to_string()));
+    }
     if let Some(pmi) = flags.pmi.filter(|pmi| pmi.is_nan()) {
         return Err(Failure::Usage(format!("--pmi {pmi} is not a number of bits")));
     }
@@ -74,17 +77,19 @@ fn sources(flags: &cli::Wordlist) -> Result<(Vec<PathBuf>, Vec<PathBuf>), Failur
 
 fn report(options: &WordlistOptions, summary: &WordlistSummary) {
     let WordlistSummary { dump, words, distinct, pairs, spilled, .. } = summary;
-    eprintln!(
-        "read {} pages, {} of them articles and {} redirects: {words} words, {distinct} different, {pairs} different pairs",
-        dump.pages, dump.articles, dump.redirects
-    );
+    if !options.dumps.is_empty() {
+        eprintln!(
+            "read {} pages, {} of them articles and {} redirects: {words} words, {distinct} different, {pairs} different pairs",
+            dump.pages, dump.articles, dump.redirects
+        );
+    }
     if *spilled > 0 {
         eprintln!("counts outgrew --memory: {spilled} sorted runs were spilled beside the list and added up");
     }
     if dump.shortened > 0 {
         eprintln!("{} articles were longer than the cap on one text and counted up to it", dump.shortened);
     }
-    if let Some(asked) = options.pmi.filter(|asked| *asked > summary.pmi_bound) {
+    if let Some(asked) = options.pmi.filter(|asked| !options.dumps.is_empty() && *asked > summary.pmi_bound) {
         eprintln!("no pair can have --pmi {asked}: among {words} words the most is {:.1} bits", summary.pmi_bound);
     } else if *pairs > 0 {
         eprintln!("pairs of at least {:.2} bits are kept, the most here is {:.2}", summary.pmi, summary.pmi_bound);

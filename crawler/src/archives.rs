@@ -46,13 +46,14 @@ impl ArchiveKind {
 /// `Archive` and `Missing` when a folder or list cannot be read, `Contact` for a list on a public server without one.
 pub(crate) fn expand(places: &Places, kind: ArchiveKind, text: &str, limit: Option<u64>) -> Result<Vec<Part>, Error> {
     let files = places.expand(text, kind.name(), kind.endings())?;
+    let alone = files == [Place::parse(text)];
     let parts = files.into_iter().map(|place| {
         // A working folder may be another one tomorrow.
         let place = match place {
             Place::File(path) => Place::File(path.canonicalize().unwrap_or(path)),
             place => place,
         };
-        Part { archive: place.to_string(), kind, from: Position::default() }
+        Part { archive: place.to_string(), kind, alone, from: Position::default() }
     });
     Ok(parts.take(limit.map_or(usize::MAX, |limit| limit as usize)).collect())
 }
@@ -63,6 +64,9 @@ pub(crate) struct Part {
     /// Path or address.
     pub(crate) archive: String,
     pub(crate) kind: ArchiveKind,
+    /// Whether the user named this very file: then there must be an archive. One of thousands in a list may be gone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) alone: bool,
     #[serde(flatten)]
     pub(crate) from: Position,
 }
@@ -89,20 +93,37 @@ type Input = Chain<Cursor<Vec<u8>>, Box<dyn Read + Send>>;
 
 /// Reads the pages of a part.
 pub(crate) struct Pages {
+    /// Whether it is read from its beginning.
+    from_start: bool,
     records: Records<Input>,
     part: Part,
     enough: u32,
 }
 
 impl Pages {
-    /// Opens the file of a part. Of an image in several sizes the one that is `enough` pixels wide is taken.
+    /// Opens the file of a part; `None` when it is one of several and not there. Of an image in several sizes the one that is `enough`
+    /// pixels wide is taken.
     ///
     /// # Errors
     /// As [`Places::open`].
-    pub(crate) fn open(places: &Places, part: Part, enough: u32) -> Result<Self, Error> {
-        let input = places.open(&Place::parse(&part.archive), part.from.offset)?;
-        let records = Records::new(input, part.from).map_err(|error| broken(&part, &error))?;
-        Ok(Pages { records, part, enough })
+    pub(crate) fn open(places: &Places, part: Part, enough: u32) -> Result<Option<Self>, Error> {
+        let place = Place::parse(&part.archive);
+        let input = match places.open(&place, part.from.offset) {
+            Ok(input) => input,
+            Err(Error::Missing { place }) if !part.alone => {
+                tracing::warn!(place, "there is no such archive");
+                return Ok(None);
+            }
+            Err(Error::Missing { .. }) if place.is_many() => {
+                let why =
+                    "there is no such file; folders and patterns are read on this machine only, of files elsewhere a list (.paths, .txt)";
+                return Err(Error::Archive { place: part.archive, why: why.to_string() });
+            }
+            Err(error) => return Err(error),
+        };
+        let records = Records::new(input, part.from, place.is_packed()).map_err(|error| broken(&part, &error))?;
+        let from_start = part.from.offset == 0 && part.from.skip == 0;
+        Ok(Some(Pages { from_start, records, part, enough }))
     }
 
     /// What is left of the file.
@@ -118,9 +139,9 @@ impl Pages {
     /// The next record; `None` at the end.
     ///
     /// # Errors
-    /// `Archive` when the file cannot be read.
+    /// `Archive` when the file cannot be read, and when one that was named alone holds no record.
     pub(crate) fn next(&mut self) -> Result<Option<Item>, Error> {
-        let Some(record) = self.records.next().map_err(|error| broken(&self.part, &error))? else { return Ok(None) };
+        let Some(record) = self.records.next().map_err(|error| broken(&self.part, &error))? else { return self.end() };
         if self.part.kind == ArchiveKind::Wat && (record.field("WARC-Type") != Some("metadata") || !wat::has_images(record.block)) {
             return Ok(Some(Item::Other));
         }
@@ -142,6 +163,15 @@ impl Pages {
         // An extract is made later than the page was fetched.
         let found_ms = milliseconds(&page.fetched).unwrap_or(record_ms);
         Ok(Some(Item::Page(Box::new(Captured { page, url, found_ms }))))
+    }
+
+    /// The end of the file, which is none if it holds something else altogether.
+    fn end(&self) -> Result<Option<Item>, Error> {
+        if self.part.alone && self.from_start && self.records.whole + self.records.oversize == 0 {
+            let why = "it holds no whole WARC record: expected heads that begin with WARC/1.0 or so, plain or in gzip members";
+            return Err(Error::Archive { place: self.part.archive.clone(), why: why.to_string() });
+        }
+        Ok(None)
     }
 }
 
@@ -181,9 +211,14 @@ mod tests {
 
     #[test]
     fn parts_are_written_flat() {
-        let part = Part { archive: "a.wat.gz".into(), kind: ArchiveKind::Wat, from: Position { offset: 7, skip: 2 } };
+        let part =
+            Part { archive: "a.wat.gz".into(), kind: ArchiveKind::Wat, alone: false, from: Position { offset: 7, skip: 2, packed: None } };
         let text = serde_json::to_string(&part).expect("written");
         assert_eq!(text, r#"{"archive":"a.wat.gz","kind":"wat","offset":7,"skip":2}"#);
         assert_eq!(serde_json::from_str::<Part>(&text).expect("read"), part);
+        let later = Part { alone: true, from: Position { packed: Some(true), ..part.from }, ..part };
+        let text = serde_json::to_string(&later).expect("written");
+        assert_eq!(text, r#"{"archive":"a.wat.gz","kind":"wat","alone":true,"offset":7,"skip":2,"packed":true}"#);
+        assert_eq!(serde_json::from_str::<Part>(&text).expect("read"), later);
     }
 }

@@ -4,7 +4,7 @@ use crate::charset;
 use crate::fetch::{AGENT, is_html};
 use crate::optout::Directives;
 use crate::page::{Page, extract};
-use crate::warc::{Record, field};
+use crate::warc::{Record, field, head_end};
 use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use memchr::memmem;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
@@ -37,8 +37,8 @@ pub(crate) fn read(record: &Record, url: &Url, enough: u32) -> Capture {
 }
 
 fn response(message: &[u8], url: &Url, enough: u32) -> Capture {
-    let Some(end) = memmem::find(message, b"\r\n\r\n") else { return Capture::Damaged("http") };
-    let (head, body) = (&message[..end], &message[end + 4..]);
+    let Some((end, begin)) = head_end(message) else { return Capture::Damaged("http") };
+    let (head, body) = (&message[..end], &message[begin..]);
     let mut status = head.split(|&byte| byte == b' ').skip(1);
     if !head.starts_with(b"HTTP/") || status.next().is_none_or(|status| !status.starts_with(b"2")) {
         return Capture::Other;
@@ -132,7 +132,7 @@ mod tests {
     fn read_block(kind: &str, more: &str, block: &[u8]) -> Capture {
         let head = format!("WARC/1.0\r\nWARC-Type: {kind}\r\n{more}Content-Length: {}\r\n\r\n", block.len());
         let bytes = [head.as_bytes(), block, b"\r\n\r\n"].concat();
-        let mut records = Records::new(bytes.as_slice(), Position::default()).expect("opened");
+        let mut records = Records::new(bytes.as_slice(), Position::default(), false).expect("opened");
         let record = records.next().expect("read").expect("a record");
         read(&record, &Url::parse("http://e.org/a").expect("a URL"), 512)
     }
@@ -165,6 +165,8 @@ mod tests {
         // The archive unpacked it and kept the headers.
         assert_eq!(answer("Transfer-Encoding: chunked\r\nContent-Encoding: br\r\n", PAGE), ["café"]);
         assert_eq!(answer("Content-Encoding: zstd\r\n", &[0x28, 0xb5, 0x2f, 0xfd, 0]), ["encoding"]);
+        let lean = b"HTTP/1.1 200 OK\nContent-Type: text/html; charset=latin1\n\n";
+        assert_eq!(captions(read_block("response", "", &[lean.as_slice(), PAGE].concat())), ["café"]);
         assert_eq!(captions(read_block("resource", "Content-Type: text/html\r\n", PAGE)), ["café"]);
     }
 

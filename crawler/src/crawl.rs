@@ -1,17 +1,16 @@
 //! The run: opens the corpus, records the sources' work, and keeps jobs going until none is left.
 
 use crate::engine::{Engine, lock};
-use crate::guard::is_private_host;
 use crate::layout::Layout;
 use crate::place::Places;
 use crate::replay::is_replay;
 use crate::search::{self, Lookup};
 use crate::seen::{Seen, tables};
 use crate::segment::sweep;
-use crate::sources::{self, DONE, FETCHING, Kind, Lane, unpacked};
-use crate::summary::Tally;
-use crate::{CrawlOptions, CrawlSummary, DRAIN, Error, Ledger, Matcher, Source, images, metrics, pages, plan, replay};
-use rustc_hash::FxHashSet;
+use crate::sources::{self, DONE, FETCHING, Kind, Lane, Sources};
+use crate::summary::{RowCounts, Tally, UNREADABLE};
+use crate::{CrawlOptions, CrawlSummary, DRAIN, Error, Ledger, Matcher, Source, images, listed, metrics, pages, plan, replay};
+use rustc_hash::{FxHashMap, FxHashSet};
 use shards::{Candidate, Job, JobKind, Meter, TableReader};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -41,23 +40,21 @@ pub async fn crawl(
         let (options, meter) = (options.clone(), meter.clone());
         tokio::task::spawn_blocking(move || {
             let places = Arc::new(Places::new(&options)?);
-            let lanes = sources::open(&options, &places, ledger.as_ref(), matcher.as_deref())?;
+            let sources = sources::open(&options, &places, ledger.as_ref(), matcher.as_deref())?;
             let committed: FxHashSet<u64> = ledger.committed_segments().map_err(Error::ledger("list segments"))?.into_iter().collect();
-            let open_plans = lanes.iter().flat_map(|lane| &lane.plans).map(|job| job.id).collect();
+            let open_plans = sources.lanes.iter().flat_map(|lane| &lane.plans).map(|job| job.id).collect();
             let newest = ledger.newest_job().map_err(Error::ledger("find the newest job"))?;
             sweep(&layout, newest, &committed, &open_plans)?;
             replay::finish_moves(&layout)?;
             let seen = Seen::load(&layout)?;
             let engine = Engine::new(options, ledger, matcher, meter, places, seen, lock)?;
-            Ok::<_, Error>((Arc::new(engine), lanes))
+            Ok::<_, Error>((Arc::new(engine), sources))
         })
     };
-    let (engine, mut lanes) = opened.await??;
-    for source in &engine.options.sources {
-        if let Source::Search { service, endpoint } = source
-            && !is_private_host(endpoint)
-        {
-            engine.fetcher.pace(endpoint, service.pace());
+    let (engine, Sources { mut lanes, unreadable }) = opened.await??;
+    for lane in &lanes {
+        if let Kind::Search(lookup) = &lane.kind {
+            lookup.keep_pace(&engine.fetcher);
         }
     }
     let _watch = watch_for_stop(&engine);
@@ -65,11 +62,15 @@ pub async fn crawl(
         metrics::serve(address, &engine).await?;
     }
     let mut summary = CrawlSummary::default();
+    if unreadable > 0 {
+        summary.outcomes.insert(UNREADABLE.to_string(), unreadable);
+    }
     plan_all(&engine, &mut lanes, &mut summary).await?;
     fetch_all(&engine, lanes, &mut summary).await?;
+    summary.stopped = engine.options.stop.is_cancelled();
     meter.say(summary.to_string());
     let nothing = summary.candidates == 0 && !summary.outcomes.contains_key("page:ok");
-    if nothing && !summary.complaints.is_empty() {
+    if nothing && !summary.stopped && !summary.complaints.is_empty() {
         return Err(Error::Unanswered(summary.complaints.join("; ")));
     }
     Ok(summary)
@@ -77,15 +78,19 @@ pub async fn crawl(
 
 /// Lets go of what is in flight some time after the crawl was told to stop; ends when dropped.
 fn watch_for_stop(engine: &Arc<Engine>) -> JoinSet<()> {
-    let (stop, drain) = (engine.options.stop.clone(), engine.fetcher.drain());
+    let (stop, drain, places) = (engine.options.stop.clone(), engine.fetcher.drain(), engine.places.clone());
     let mut watch = JoinSet::new();
     watch.spawn(async move {
         stop.cancelled().await;
         tokio::time::sleep(DRAIN).await;
         drain.cancel();
+        places.give_up();
     });
     watch
 }
+
+/// The source of a plan job that is done, what it counted, and the job that follows from it.
+type Planned = (u64, Tally, Option<Job>);
 
 /// Does the plan jobs of all lists, so that the counters are final before the first fetch.
 async fn plan_all(engine: &Arc<Engine>, lanes: &mut [Lane], summary: &mut CrawlSummary) -> Result<(), Error> {
@@ -98,7 +103,9 @@ async fn plan_all(engine: &Arc<Engine>, lanes: &mut [Lane], summary: &mut CrawlS
         let known = !engine.options.sources.iter().any(|source| matches!(source, Source::Archive { .. }));
         engine.meter.set_total(if known { jobs.len() as u64 * engine.options.sizes.candidates as u64 } else { 0 });
     }
-    let mut tasks: JoinSet<Result<(Tally, Option<Job>), Error>> = JoinSet::new();
+    let mut tasks: JoinSet<Result<Planned, Error>> = JoinSet::new();
+    let mut rows: FxHashMap<u64, RowCounts> = FxHashMap::default();
+    let mut left = false;
     loop {
         while tasks.len() < engine.options.jobs
             && !engine.options.stop.is_cancelled()
@@ -107,33 +114,50 @@ async fn plan_all(engine: &Arc<Engine>, lanes: &mut [Lane], summary: &mut CrawlS
             let engine = engine.clone();
             let work = move |engine: &Arc<Engine>| {
                 if is_replay(&job) {
-                    return Ok((replay::run(engine, &job)?, None));
+                    return Ok((job.source, replay::run(engine, &job)?, None));
                 }
                 let tally = plan::run(engine, &job)?;
                 // What is left of an archive is a job of its own now.
-                Ok((tally, engine.ledger.next_job(job.source, JobKind::Plan).map_err(Error::ledger("lease a job"))?))
+                Ok((job.source, tally, engine.ledger.next_job(job.source, JobKind::Plan).map_err(Error::ledger("lease a job"))?))
             };
             tasks.spawn(async move { engine.blocking(work).await });
         }
         match tasks.join_next().await {
             Some(done) => {
-                let (tally, next) = done??;
+                let (source, tally, next) = match done.map_err(Error::from).flatten() {
+                    Ok(done) => done,
+                    // Stopped: the job is done again by the next crawl.
+                    Err(_) if engine.places.has_given_up() => {
+                        left = true;
+                        continue;
+                    }
+                    Err(error) => return Err(end_early(engine, tasks, error).await),
+                };
+                rows.entry(source).or_default().add(&tally);
                 summary.add(tally);
                 jobs.extend(next);
             }
             None => break,
         }
     }
-    if !jobs.is_empty() {
+    if left || !jobs.is_empty() {
         // Stopped: sources whose counts are not final are not fetched from.
         return Ok(());
     }
+    summary.say_unusable(lanes.iter().map(|lane| (lane.list.as_deref(), rows.get(&lane.id))));
     let change = move |engine: &Arc<Engine>| {
         // Their rows are planned; one that is asked for again is unpacked again.
-        let _ = std::fs::remove_dir_all(unpacked(&engine.options));
+        let _ = std::fs::remove_dir_all(listed::unpacked(&engine.options));
         sources.iter().try_for_each(|source| engine.ledger.set_source_state(*source, FETCHING)).map_err(Error::ledger("change a source"))
     };
     engine.blocking(change).await
+}
+
+/// Waits for the tasks that are left when one has failed: they block, and would be left in a runtime that ends.
+async fn end_early<T: 'static>(engine: &Engine, mut tasks: JoinSet<T>, error: Error) -> Error {
+    engine.places.give_up();
+    while tasks.join_next().await.is_some() {}
+    error
 }
 
 /// Does `Fetch` and `Pages` jobs until there are none.

@@ -1,8 +1,9 @@
 //! Records of CSV and TSV files, with the offset of each, so that a file can be read from the middle.
 //!
 //! Quotes after RFC 4180: they count only at the start of a field, are doubled inside it, and such a field may hold line
-//! breaks. A quote that is never closed spoils its own line, not the rest of the file.
+//! breaks. A quote that is never closed spoils its own line, not the rest of the file. Lines of a file without any `\n` end with `\r`.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Result, Seek, SeekFrom};
 use std::path::Path;
@@ -10,9 +11,16 @@ use std::path::Path;
 /// Longest line or record read; what is longer is malformed.
 pub(crate) const MAX_RECORD: usize = 1 << 20;
 
+/// Bytes at the beginning of a file that show how its lines end.
+const BEGINNING: u64 = 1 << 18;
+/// What some programs write before UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// A file read line by line at known offsets.
 pub(crate) struct Lines {
     reader: BufReader<File>,
+    /// The last byte of a line.
+    end: u8,
     /// Offset of the next line in bytes.
     offset: u64,
 }
@@ -21,8 +29,14 @@ impl Lines {
     /// Opens a file at an offset where a line begins.
     pub(crate) fn open(path: &Path, offset: u64) -> Result<Self> {
         let mut reader = BufReader::with_capacity(1 << 18, File::open(path)?);
+        let mut beginning = Vec::new();
+        (&mut reader).take(BEGINNING).read_to_end(&mut beginning)?;
+        let has = |end: u8| memchr::memchr(end, &beginning).is_some();
+        let end = if !has(b'\n') && has(b'\r') { b'\r' } else { b'\n' };
+        let marked = offset == 0 && beginning.starts_with(BYTE_ORDER_MARK);
+        let offset = if marked { BYTE_ORDER_MARK.len() as u64 } else { offset };
         reader.seek(SeekFrom::Start(offset))?;
-        Ok(Lines { reader, offset })
+        Ok(Lines { reader, end, offset })
     }
 
     /// Offset of the next line.
@@ -32,15 +46,15 @@ impl Lines {
 
     /// Appends the next line with its end to `line`; `false` at the end of the file. A line beyond [`MAX_RECORD`] is cut.
     pub(crate) fn read(&mut self, line: &mut Vec<u8>) -> Result<bool> {
-        let mut read = (&mut self.reader).take(MAX_RECORD as u64).read_until(b'\n', line)?;
+        let mut read = (&mut self.reader).take(MAX_RECORD as u64).read_until(self.end, line)?;
         self.offset += read as u64;
         let any = read > 0;
-        while read == MAX_RECORD && line.last() != Some(&b'\n') {
+        while read == MAX_RECORD && line.last() != Some(&self.end) {
             // Skip the rest, a buffer at a time.
             let mut rest = Vec::new();
-            read = (&mut self.reader).take(MAX_RECORD as u64).read_until(b'\n', &mut rest)?;
+            read = (&mut self.reader).take(MAX_RECORD as u64).read_until(self.end, &mut rest)?;
             self.offset += read as u64;
-            if rest.last() == Some(&b'\n') {
+            if rest.last() == Some(&self.end) {
                 break;
             }
         }
@@ -77,17 +91,23 @@ enum State {
 pub(crate) struct Records {
     lines: Lines,
     delimiter: u8,
+    was_utf8: bool,
 }
 
 impl Records {
     /// Opens a file at an offset where a record begins.
     pub(crate) fn open(path: &Path, delimiter: u8, offset: u64) -> Result<Self> {
-        Ok(Records { lines: Lines::open(path, offset)?, delimiter })
+        Ok(Records { lines: Lines::open(path, offset)?, delimiter, was_utf8: true })
     }
 
     /// Offset of the next record.
     pub(crate) fn offset(&self) -> u64 {
         self.lines.offset()
+    }
+
+    /// Whether the last record was UTF-8.
+    pub(crate) fn was_utf8(&self) -> bool {
+        self.was_utf8
     }
 
     /// The next record; blank lines are skipped, `None` at the end.
@@ -100,7 +120,7 @@ impl Records {
             }
         }
         let after_first = self.lines.offset();
-        let mut parser = Parser { delimiter: self.delimiter, state: State::Start, field: Vec::new(), fields: Vec::new() };
+        let mut parser = Parser { delimiter: self.delimiter, state: State::Start, field: Vec::new(), fields: Vec::new(), is_utf8: true };
         let mut length = 0;
         loop {
             length += line.len();
@@ -110,6 +130,7 @@ impl Records {
             parser.feed(&line);
             if parser.state != State::Quoted {
                 parser.end_field();
+                self.was_utf8 = parser.is_utf8;
                 return Ok(Some(Record::Fields(parser.fields)));
             }
             line.clear();
@@ -118,6 +139,7 @@ impl Records {
             }
         }
         self.lines.go_back(after_first)?;
+        self.was_utf8 = true;
         Ok(Some(Record::Malformed))
     }
 }
@@ -127,12 +149,14 @@ struct Parser {
     state: State,
     field: Vec<u8>,
     fields: Vec<String>,
+    /// Whether all fields so far were.
+    is_utf8: bool,
 }
 
 impl Parser {
     fn feed(&mut self, line: &[u8]) {
         for (i, &byte) in line.iter().enumerate() {
-            let ends = byte == b'\n' || byte == b'\r' && line.get(i + 1) == Some(&b'\n');
+            let ends = byte == b'\n' || byte == b'\r' && line.get(i + 1).is_none_or(|&next| next == b'\n');
             match (self.state, byte) {
                 (State::Quoted, b'"') => self.state = State::Closing,
                 (State::Quoted, _) => self.field.push(byte),
@@ -152,7 +176,9 @@ impl Parser {
     }
 
     fn end_field(&mut self) {
-        self.fields.push(String::from_utf8_lossy(&self.field).into_owned());
+        let text = String::from_utf8_lossy(&self.field);
+        self.is_utf8 &= matches!(text, Cow::Borrowed(_));
+        self.fields.push(text.into_owned());
         self.field.clear();
         self.state = State::Start;
     }
@@ -186,6 +212,33 @@ mod tests {
         ];
         assert_eq!(records(text, b','), expected);
         assert_eq!(records(b"a,1\tb\n", b'\t'), [fields(&["a,1", "b"])]);
+    }
+
+    #[test]
+    fn lines_may_end_with_a_carriage_return_alone() {
+        assert_eq!(records(b"a,b\r1,\"x\"\r\r2,y", b','), [fields(&["a", "b"]), fields(&["1", "x"]), fields(&["2", "y"])]);
+        // In a file of other lines it is a character like any other.
+        assert_eq!(records(b"a\rb,c\nd,e\r\n", b','), [fields(&["a\rb", "c"]), fields(&["d", "e"])]);
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(file.path(), b"\xef\xbb\xbfa\rb\rc").expect("written");
+        let mut lines = Lines::open(file.path(), 0).expect("opened");
+        let mut line = Vec::new();
+        assert!(lines.read(&mut line).expect("read") && line == b"a\r");
+        let mut later = Lines::open(file.path(), lines.offset()).expect("opened");
+        line.clear();
+        assert!(later.read(&mut line).expect("read") && line == b"b\r");
+    }
+
+    #[test]
+    fn other_bytes_than_utf8_are_noticed() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(file.path(), b"a\ncaf\xe9\nb\n").expect("written");
+        let mut records = Records::open(file.path(), b',', 0).expect("opened");
+        let mut noticed = Vec::new();
+        while records.read().expect("read").is_some() {
+            noticed.push(records.was_utf8());
+        }
+        assert_eq!(noticed, [true, false, true]);
     }
 
     #[test]

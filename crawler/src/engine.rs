@@ -18,8 +18,9 @@ use std::time::{Duration, Instant, SystemTime};
 const NOTE_EVERY: Duration = Duration::from_millis(500);
 /// How many times wider than the stored side an image need be at most: enough for a crop, and for sides of 1 to 4.
 pub(crate) const ENOUGH: u32 = 4;
-/// How long a dropped crawl of this process may take to let go of the corpus.
+/// How long a dropped crawl of this process may take to let go of the corpus, and after how much of it we say that we wait.
 const LOCK_WAIT: Duration = Duration::from_secs(5);
+const LOCK_PATIENCE: Duration = Duration::from_millis(300);
 
 /// The shared part of a crawl.
 pub(crate) struct Engine {
@@ -192,11 +193,16 @@ pub(crate) async fn lock(layout: &Layout) -> Result<File, Error> {
     std::fs::create_dir_all(layout.corpus()).map_err(shards::Error::io("create folder", layout.corpus()))?;
     let path = layout.lock();
     let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(shards::Error::io("open", &path))?;
-    let begun = Instant::now();
+    let (begun, mut said) = (Instant::now(), false);
     loop {
         match file.try_lock() {
             Ok(()) => return Ok(file),
-            Err(TryLockError::WouldBlock) if begun.elapsed() < LOCK_WAIT => tokio::time::sleep(Duration::from_millis(50)).await,
+            Err(TryLockError::WouldBlock) if begun.elapsed() < LOCK_WAIT => {
+                if begun.elapsed() > LOCK_PATIENCE && !std::mem::replace(&mut said, true) {
+                    tracing::warn!(corpus = %layout.corpus().display(), "another diptych is at work there: waiting for it to end");
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
             Err(TryLockError::WouldBlock) => return Err(Error::InUse { path: layout.corpus().to_path_buf() }),
             Err(TryLockError::Error(error)) => return Err(shards::Error::io("lock", &path)(error).into()),
         }

@@ -4,7 +4,7 @@
 
 use crate::faults::{cause_of, words_of};
 use crate::guard::{Guard, Refused, Resolver, Unknown, is_private_host};
-use crate::hosts::{GIVE_UP, Hosts};
+use crate::hosts::{GIVE_UP, Hosts, Rest};
 use crate::optout::Directives;
 use crate::origins::{Found, Origins};
 use crate::refusal::Failure;
@@ -281,12 +281,8 @@ impl Fetcher {
         if let Some(outcome) = self.hosts.gave_up(&host) {
             return Err(Refusal::Because(outcome, format!("the host failed {GIVE_UP} times in a row")));
         }
-        match self.hosts.wants_rest(&host) {
-            Some((outcome, left)) => {
-                Err(Refusal::Because(outcome, format!("the host asks to be left alone for {} s more", left.as_secs())))
-            }
-            None => Ok(()),
-        }
+        let asked = |rest: Rest| Refusal::Because(rest.outcome, format!("the host asks to be left alone for {} s", rest.length.as_secs()));
+        self.hosts.rest(&host).map_or(Ok(()), |rest| Err(asked(rest)))
     }
 
     /// Whether `robots.txt` of the URL's origin lets us fetch it.

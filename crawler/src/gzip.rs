@@ -21,7 +21,7 @@ const MAX_HEADER: usize = 160 << 10;
 /// beginning is looked for from the damaged one's; a file made of beginnings must not be read for ever.
 const MAX_REWINDS: u32 = 10_000;
 /// What a member begins with: the magic number and the only method there is.
-const MAGIC: [u8; 3] = [0x1f, 0x8b, 8];
+pub(crate) const MAGIC: [u8; 3] = [0x1f, 0x8b, 8];
 
 /// What a step of reading came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

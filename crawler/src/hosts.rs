@@ -50,7 +50,17 @@ struct Pace {
     answered: Option<Instant>,
     /// Times in a row that it asked for a wait, and until when it is left alone for that, with the outcome of what is asked of it.
     waits: u32,
-    rest: Option<(Instant, &'static str)>,
+    rest: Option<Rest>,
+}
+
+/// A time for which a host is left alone because it asks for that.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Rest {
+    until: Instant,
+    /// How long it is in all.
+    pub(crate) length: Duration,
+    /// The outcome of what would be asked of it.
+    pub(crate) outcome: &'static str,
 }
 
 /// Leave to make one request; the connection counts as taken until it is dropped.
@@ -140,23 +150,23 @@ impl Hosts {
         // Answers to what was in flight at once ask once.
         pace.waits += u32::from(begun >= pace.held_until);
         if wait > longest || pace.waits >= PATIENCE {
-            pace.rest = Some((now + wait.clamp(REST, MAX_REST), outcome));
+            // Who waits for a turn there is let in, and turned away by this.
+            let length = wait.clamp(REST, MAX_REST);
+            pace.rest = Some(Rest { until: now + length, length, outcome });
+        } else {
+            pace.held_until = pace.held_until.max(now + wait);
         }
-        pace.held_until = pace.held_until.max(now + wait.min(longest));
         (pace.failures, pace.answered) = (0, Some(now));
     }
 
-    /// With which outcome, and for how long yet, the host is left alone because it asked for that.
-    pub(crate) fn wants_rest(&self, name: &str) -> Option<(&'static str, Duration)> {
+    /// The time for which the host is left alone now because it asked for that.
+    pub(crate) fn rest(&self, name: &str) -> Option<Rest> {
         let host = self.host(name);
         let mut pace = host.pace();
-        let (until, outcome) = pace.rest?;
-        let left = until.saturating_duration_since(Instant::now());
-        if left.is_zero() {
+        if pace.rest.is_some_and(|rest| rest.until <= Instant::now()) {
             (pace.waits, pace.rest) = (0, None);
-            return None;
         }
-        Some((outcome, left))
+        pace.rest
     }
 
     /// Counts a failure to answer a request that began at `begun`, unless the host has answered another one since then.
@@ -203,7 +213,7 @@ impl Host {
     fn reserve_is_pending(&self, now: Instant) -> bool {
         let pace = self.pace();
         pace.next.max(pace.held_until) > now
-            || pace.rest.is_some_and(|(until, _)| until > now)
+            || pace.rest.is_some_and(|rest| rest.until > now)
             || pace.failures >= GIVE_UP
             || pace.interval > Duration::from_secs(1)
     }
@@ -262,23 +272,24 @@ mod tests {
         let hosts = Hosts::new(0, 0.0);
         let (second, minute) = (Duration::from_secs(1), Duration::from_secs(60));
         hosts.asked_for("a", 60 * minute, minute, "http_429", Instant::now());
-        let (outcome, left) = hosts.wants_rest("a").expect("a rest");
-        assert!(outcome == "http_429" && left > 59 * minute && left <= 60 * minute, "{left:?}");
+        let rest = hosts.rest("a").expect("a rest");
+        assert_eq!((rest.outcome, rest.length), ("http_429", 60 * minute));
+        assert!(tokio::time::timeout(minute, hosts.enter("a")).await.is_ok(), "nobody waits for that long");
         hosts.asked_for("b", Duration::from_secs(u64::MAX), minute, "http_5xx", Instant::now());
-        assert!(hosts.wants_rest("b").is_some_and(|(_, left)| left <= MAX_REST));
+        assert!(hosts.rest("b").is_some_and(|rest| rest.length == MAX_REST));
 
         // A burst of answers counts once; one after each wait, each time.
         hosts.answered("c");
         let begun = Instant::now();
         (0..100).for_each(|_| hosts.asked_for("c", second, minute, "http_429", begun));
-        assert_eq!(hosts.wants_rest("c"), None);
+        assert_eq!(hosts.rest("c"), None);
         (1..PATIENCE).for_each(|n| hosts.asked_for("c", second, minute, "http_429", begun + n * minute));
-        assert!(hosts.wants_rest("c").is_some());
+        assert!(hosts.rest("c").is_some());
         (0..PATIENCE).for_each(|n| {
             hosts.asked_for("d", Duration::ZERO, minute, "http_429", begun + (n + 1) * minute);
             hosts.answered("d");
         });
-        assert_eq!(hosts.wants_rest("d"), None);
+        assert_eq!(hosts.rest("d"), None);
     }
 
     #[tokio::test]

@@ -36,7 +36,10 @@ pub(crate) async fn decide_all(
     meter: Option<&Meter>,
     tally: &mut Tally,
 ) -> Result<Decided, Error> {
-    let count = |pairs: &[Candidate]| meter.into_iter().for_each(|meter| meter.add(pairs.len() as u64));
+    let count = |pairs: &[Candidate]| {
+        engine.metrics.count_pairs(pairs);
+        meter.into_iter().for_each(|meter| meter.add(pairs.len() as u64));
+    };
     let mut decided = Decided::default();
     let mut by_image: FxHashMap<String, Vec<Candidate>> = FxHashMap::default();
     let removed = engine.removed()?;
@@ -200,6 +203,7 @@ pub(crate) async fn finish(
     plan: Option<u64>,
     mut tally: Tally,
 ) -> Result<Tally, Error> {
+    engine.metrics.count_others(&tally);
     tally.count_all(&decided.done);
     let mut commit = Commit { pages: more.pages, visited: more.visited, waiting: more.waiting, jobs: more.jobs, ..tally.commit() };
     if !decided.rest.is_empty() {
@@ -207,12 +211,11 @@ pub(crate) async fn finish(
     }
     let mut notes = vec![("source", job.source.to_string())];
     notes.extend(plan.map(|plan| ("plan", plan.to_string())));
-    let (ledger, commit_outcomes) = (engine.ledger.clone(), commit.outcomes.clone());
+    let ledger = engine.ledger.clone();
     let step = move |totals: &shards::SegmentTotals| {
         commit.segment = Some(totals.clone());
         ledger.commit(&job, &commit).map_err(Error::ledger("commit a job"))
     };
-    engine.metrics.count(&commit_outcomes);
     tally.totals = writer.finish(Finish { candidates: decided.done, notes, rest: decided.rest, commit: Box::new(step) }).await?;
     Ok(tally)
 }

@@ -12,6 +12,16 @@ pub trait Ledger: Send + Sync {
     /// # Errors
     /// The catalogue's own, here and below.
     fn source(&self, kind: &str, location: &str) -> Result<(u64, String), LedgerError>;
+    /// The number and state of a source; `None` when it is unknown.
+    ///
+    /// # Errors
+    /// The catalogue's own.
+    fn find_source(&self, kind: &str, location: &str) -> Result<Option<(u64, String)>, LedgerError>;
+    /// The input of the newest plan job of a source, whatever became of it.
+    ///
+    /// # Errors
+    /// The catalogue's own.
+    fn newest_plan(&self, source: u64) -> Result<Option<String>, LedgerError>;
     /// The numbers and locations of the sources of a kind, oldest first.
     ///
     /// # Errors

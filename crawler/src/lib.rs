@@ -7,15 +7,16 @@
 //! Where to look, in the order in which a pair passes:
 //!
 //! - what is asked for: `options` ([`CrawlOptions`], [`Source`]); its work is recorded by `sources`; the run itself: `crawl`, over the shared `engine`;
-//! - a finite source: `plan` matches it before anything is fetched; of lists `lists` names the files, `urls`, `csv` and `elements`
-//!   read the rows; of archives `place` opens the files, `gzip` and `warc` read the records, `capture` and `wat` their pages;
+//! - a finite source: `plan` matches it before anything is fetched; of lists `lists` names the files, `listed` records their rows as jobs,
+//!   `columns` finds which are read, `urls`, `csv`, `elements` and `parquet` read the rows; of archives `place` opens the files, `gzip` and
+//!   `warc` read the records, `capture` and `wat` their pages (`mend` for odd JSON);
 //! - a search service: `search` asks for queries with the fewest pairs, `openverse` and `commons` speak the protocols,
 //!   `health` knows whether it still answers;
 //! - the live web: `pages` fetches pages, `page` extracts links and captioned images (`srcset`, `dataurl`, `charset`), `sitemap`
 //!   reads what a site lists itself, `links` spells the addresses of pages, `rules` says which belong to the crawl, `traps` knows
 //!   where there is no end, by the `shapes` of addresses;
-//! - may it be fetched: `robots`, `optout`, `guard` (unsafe addresses), `hosts` (connections and rate per host),
-//!   `retry` (waits that servers ask for);
+//! - may it be fetched: `robots` (its `patterns`, and `origins` that were asked), `optout`, `guard` (unsafe addresses), `hosts` (connections and
+//!   rate per host), `retry` (waits that servers ask for), `promise` (hashes that lists promise);
 //! - what was decided is decided anew: `replay`; figures for who watches: `metrics`; what client errors say: `faults`;
 //! - `fetch` makes requests, `images` runs the fetches of a job, `ingest` turns bytes into a stored picture;
 //! - `segment` writes what a job gives, `seen` remembers pairs, `layout` names the files.
@@ -31,6 +32,7 @@ mod archives;
 mod brackets;
 mod capture;
 mod charset;
+mod columns;
 mod commons;
 mod crawl;
 mod csv;
@@ -41,6 +43,8 @@ mod engine;
 mod error;
 mod faults;
 mod fetch;
+#[doc(hidden)]
+pub mod foreign;
 mod guard;
 mod gzip;
 mod health;
@@ -53,8 +57,10 @@ mod ledger;
 mod lines;
 mod linked;
 mod links;
+mod listed;
 mod lists;
 mod matching;
+mod mend;
 mod metrics;
 mod offer;
 mod openverse;
@@ -64,6 +70,7 @@ mod origins;
 mod outline;
 mod page;
 mod pages;
+mod parquet;
 mod patterns;
 mod place;
 mod plan;
@@ -95,6 +102,7 @@ pub use download::{Wanted, download};
 pub use error::Error;
 pub use ledger::{Ledger, LedgerError};
 pub use matching::Matcher;
+pub use metrics::listening_address;
 pub use options::{CrawlOptions, DRAIN, JobSizes, OBEYED_GROUPS, Source};
 pub use rules::{Pattern, Rules};
 pub use scan::{Scanned, scan};

@@ -1,5 +1,6 @@
 //! An image as the list of links of a WAT record names it.
 
+use crate::mend::mend;
 use crate::wat::Text;
 use memchr::memchr2;
 use serde::Deserialize;
@@ -9,7 +10,7 @@ use std::borrow::Cow;
 /// The object of a link.
 #[derive(Debug, Deserialize, PartialEq)]
 pub(crate) struct Image<'a> {
-    #[serde(borrow)]
+    #[serde(default, borrow)]
     pub(crate) path: Text<'a>,
     #[serde(default, borrow)]
     pub(crate) url: Text<'a>,
@@ -20,10 +21,18 @@ pub(crate) struct Image<'a> {
 }
 
 impl<'a> Image<'a> {
-    /// Reads an object; `None` when it is none or has no path.
+    /// Reads an object; `None` when it is none.
     pub(crate) fn read(object: &'a [u8]) -> Option<Self> {
         let text = std::str::from_utf8(object).ok()?;
-        Self::read_plain(text).or_else(|| serde_json::from_str(text).ok())
+        Self::read_plain(text).or_else(|| serde_json::from_str(text).ok()).or_else(|| Self::read_mended(text))
+    }
+
+    /// Reads an object that is JSON once its strings are mended.
+    fn read_mended(text: &str) -> Option<Self> {
+        let mended = mend(text.as_bytes());
+        let image: Image<'_> = serde_json::from_slice(&mended).ok()?;
+        let own = |text: Text<'_>| Text(Cow::Owned(text.0.into_owned()));
+        Some(Image { path: own(image.path), url: own(image.url), alt: own(image.alt), title: own(image.title) })
     }
 
     /// What an object says that was read as a value.

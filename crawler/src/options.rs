@@ -1,5 +1,6 @@
 //! What a crawl is asked to do, already resolved: no file is opened and no default is looked up later.
 
+use crate::columns::Asked;
 use crate::fetch::host_key;
 use crate::guard::is_private_host;
 use crate::search::UNREADABLE;
@@ -257,8 +258,14 @@ impl CrawlOptions {
             return usage(format!("--image-size {} is not between 1 and 65535", self.image_size));
         }
         let sizes = &self.sizes;
-        if sizes.candidates == 0 || sizes.candidates > 10_000 || sizes.pages == 0 || self.concurrency == 0 || self.jobs == 0 {
-            return usage("job sizes and concurrency must be at least 1, and candidates of a job at most 10000".to_string());
+        if sizes.candidates == 0 || sizes.candidates > 10_000 {
+            return usage(format!("--number-sample-per-shard {} is not between 1 and 10000", sizes.candidates));
+        }
+        if self.concurrency == 0 {
+            return usage("--concurrency 0 leaves nothing that may be fetched: it must be at least 1".to_string());
+        }
+        if sizes.pages == 0 || self.jobs == 0 {
+            return usage("there must be at least 1 job, and 1 page in each".to_string());
         }
         match &self.contact {
             Some(contact) if contact.is_empty() || !contact.chars().all(|c| c.is_ascii_graphic() || c == ' ') => {
@@ -271,13 +278,16 @@ impl CrawlOptions {
         }
     }
 
-    /// Refuses lists that are not there, before anything is made for them.
+    /// Refuses lists that are not there or cannot be read, before anything is made for them.
     ///
     /// # Errors
     /// `List` with the path.
     pub fn check_lists(&self) -> Result<(), crate::Error> {
         self.sources.iter().try_for_each(|source| match source {
-            Source::Urls { path, .. } => crate::lists::expand(path).map(drop),
+            Source::Urls { path, url, caption } => {
+                let asked = Asked { url: url.as_deref(), caption: caption.as_deref(), hash: self.verify_hash.as_deref() };
+                crate::lists::check(path, asked)
+            }
             _ => Ok(()),
         })
     }
@@ -328,6 +338,20 @@ mod tests {
         assert!(matches!(&local, Source::Search { service: Service::Commons, endpoint } if endpoint.path() == "/w/api.php"));
         for bad in ["", "web", "web:http://user:secret@e.org/", "commons:x", "web:ftp://e.org/", "web:nothing", "urls:", "wat:", "wet:x"] {
             assert!(bad.parse::<Source>().expect_err(bad).is_usage());
+        }
+    }
+
+    #[test]
+    fn numbers_out_of_range_are_named_by_their_flags() {
+        let options = CrawlOptions::new("c", vec![Source::Web(Url::parse("http://e.org").expect("a URL"))]);
+        let refused = |change: fn(&mut CrawlOptions)| {
+            let mut options = options.clone();
+            change(&mut options);
+            options.check().expect_err("refused").to_string()
+        };
+        assert!(refused(|options| options.concurrency = 0).contains("--concurrency 0"));
+        for text in [refused(|options| options.sizes.candidates = 0), refused(|options| options.sizes.candidates = 10_001)] {
+            assert!(text.contains("--number-sample-per-shard"), "{text}");
         }
     }
 

@@ -29,7 +29,7 @@ const NEARBY: usize = 120;
 /// Elements whose text is no words of the page.
 const MUTE: [&str; 5] = ["script", "style", "template", "title", "textarea"];
 /// Attributes in which pages keep an image's address until it is scrolled to.
-const LAZY: [&str; 4] = ["data-src", "data-original", "data-lazy-src", "data-lazy"];
+const LAZY: [&str; 6] = ["data-src", "data-original", "data-lazy-src", "data-lazy", "data-lazyload", "data-echo"];
 const LAZY_SETS: [&str; 2] = ["data-srcset", "data-lazy-srcset"];
 
 /// Where an image's bytes are.
@@ -73,6 +73,8 @@ pub(crate) struct Page {
     pub(crate) directives: Directives,
     /// Images without any caption.
     pub(crate) uncaptioned: u64,
+    /// Images of an extract that cannot be read.
+    pub(crate) unreadable: u64,
     /// The address that the page calls its own.
     pub(crate) canonical: Option<Url>,
     /// A licence that the page names for itself (`rel=license`); empty when it names none.
@@ -116,6 +118,11 @@ fn parse(text: &str) -> Html {
     parser.finish()
 }
 
+/// Whether the text of a lazy attribute may be an address: scripts also keep flags (`true`, `0`) and JSON there.
+fn may_be_address(text: &str) -> bool {
+    text.contains(['.', '/', ':']) && !text.trim_start().starts_with(['{', '[', '<'])
+}
+
 /// The address that relative ones are resolved against.
 fn base_of(html: &Html, url: &Url) -> Url {
     let bases = html.tree.values().filter_map(Node::as_element).filter(|element| element.name() == "base");
@@ -148,8 +155,8 @@ struct Walk<'a> {
     figures: Vec<Figure>,
     /// Depth of `figcaption` elements.
     in_caption: usize,
-    /// The best source of each open `picture`.
-    pictures: Vec<Option<String>>,
+    /// The best source so far of each open `picture`.
+    pictures: Vec<Option<srcset::Candidate<'a>>>,
     /// Depth of elements whose text does not count.
     muted: usize,
     /// The last words of the page so far.
@@ -177,7 +184,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Walks all nodes in order, without recursion: pages can be nested as deep as they are long.
-    fn run(&mut self, html: &Html) {
+    fn run(&mut self, html: &'a Html) {
         let mut node = html.tree.root();
         'walk: loop {
             self.open(node.value());
@@ -204,7 +211,7 @@ impl<'a> Walk<'a> {
         drafts.into_iter().for_each(|draft| self.finish(draft));
     }
 
-    fn open(&mut self, node: &Node) {
+    fn open(&mut self, node: &'a Node) {
         match node {
             Node::Element(element) => self.open_element(element),
             Node::Text(text) => {
@@ -238,7 +245,7 @@ impl<'a> Walk<'a> {
         self.before.drain(..surplus);
     }
 
-    fn open_element(&mut self, element: &Element) {
+    fn open_element(&mut self, element: &'a Element) {
         match element.name() {
             "meta" => {
                 if let (Some(name), Some(content)) = (element.attr("name"), element.attr("content")) {
@@ -308,17 +315,19 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// A `source` of a `picture`: the first whose type we can read gives a candidate, as in browsers.
-    fn source(&mut self, element: &Element) {
+    /// A `source` of a `picture`: of those whose type we can read the best gives a candidate. Browsers take the first that is meant for their
+    /// window; ours has no size.
+    fn source(&mut self, element: &'a Element) {
         let readable = element.attr("type").is_none_or(|kind| {
             matches!(kind.trim().to_ascii_lowercase().as_str(), "image/jpeg" | "image/jpg" | "image/png" | "image/webp" | "image/gif" | "")
         });
         let set = LAZY_SETS.iter().find_map(|name| element.attr(name)).or_else(|| element.attr("srcset"));
-        if let Some(picture) = self.pictures.last_mut()
-            && picture.is_none()
+        if let Some(held) = self.pictures.last_mut()
             && readable
+            && let Some(best) = set.and_then(|set| srcset::best(set, self.enough))
+            && held.is_none_or(|held| best.is_better(&held, self.enough))
         {
-            *picture = set.and_then(|set| srcset::best(set, self.enough)).map(str::to_string);
+            *held = Some(best);
         }
     }
 
@@ -339,10 +348,11 @@ impl<'a> Walk<'a> {
 
     /// The image's best address: sets before single addresses, lazy attributes before `src`, which is then a placeholder.
     fn place(&self, element: &Element) -> Option<Place> {
-        let set = |name: &&str| element.attr(name).and_then(|set| srcset::best(set, self.enough));
+        let set = |name: &&str| element.attr(name).and_then(|set| srcset::best(set, self.enough)).map(|candidate| candidate.url);
         let sets = LAZY_SETS.iter().filter_map(set).chain(set(&"srcset"));
-        let picture = self.pictures.last().and_then(Option::as_deref);
-        let singles = LAZY.iter().chain(&["src"]).filter_map(|name| element.attr(name));
+        let picture = self.pictures.last().copied().flatten().map(|candidate| candidate.url);
+        let lazy = LAZY.iter().filter_map(|name| element.attr(name)).filter(|text| may_be_address(text));
+        let singles = lazy.chain(element.attr("src"));
         let mut candidates = sets.chain(picture).chain(singles).map(str::trim).filter(|text| !text.is_empty());
         candidates.clone().find_map(|text| urls::web_url(Some(&self.base), text).map(Place::Url)).or_else(|| {
             let data = candidates.find(|text| text.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("data:")))?;
@@ -433,6 +443,12 @@ mod tests {
             <noscript><img alt=4 src=h.jpg></noscript><img alt=5 src='data:image/gif;base64,R0lGODlh'><img alt=6 src='javascript:x'>";
         let at = |name: &str| format!("http://e.org/img/{name}");
         assert_eq!(addresses(text), [at("c.jpg"), at("d.jpg"), at("f.webp"), at("h.jpg"), "6 bytes".to_string()]);
+        let text = "<img alt=1 src=a.jpg data-lazy=true><img alt=2 src=b.jpg data-original=0><img alt=3 src=c.jpg data-src='{\"d\":\"//e.org/x.jpg\"}'>\
+            <img alt=4 src=blank.gif data-lazyload=d.jpg>\
+            <picture><source media='(max-width:600px)' srcset='small.png 320w'><source srcset='big.png 1600w'><source srcset='huge.png 3200w'>\
+            <img alt=5 src=e.jpg></picture><img alt=6 src=f.jpg srcset='bad.jpg 0w, /s a.png 1x'>";
+        let images = ["a.jpg", "b.jpg", "c.jpg", "d.jpg", "big.png", "f.jpg"];
+        assert_eq!(addresses(text), images.map(|name| format!("http://e.org/dir/{name}")));
     }
 
     #[test]

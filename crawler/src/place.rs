@@ -15,6 +15,7 @@ use std::io::{BufRead, BufReader, Error as IoError, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
 use url::Url;
 
 /// Common Crawl's server, for lists and names that do not say where they belong.
@@ -27,6 +28,8 @@ const FIRST_WAIT: Duration = Duration::from_millis(if cfg!(test) { 5 } else { 10
 const SILENCE: Duration = Duration::from_secs(60);
 /// Redirects followed.
 const MAX_REDIRECTS: usize = 5;
+/// Bytes of a file that are received for nothing, at most, where a server gives no part of it.
+const MAX_PASSED: u64 = 4 << 30;
 /// Places in a list, and bytes of it: Common Crawl's have 100,000 lines in 14 MB.
 const MAX_PLACES: usize = 1_000_000;
 const MAX_LIST: u64 = 256 << 20;
@@ -75,6 +78,16 @@ impl Place {
         }
     }
 
+    /// Whether it is an address that looks like a folder or a pattern.
+    pub(crate) fn is_many(&self) -> bool {
+        matches!(self, Place::Web(url) | Place::Store(url) if url.path().ends_with('/') || url.path().contains(['*', '[']))
+    }
+
+    /// Whether its name says that it is packed.
+    pub(crate) fn is_packed(&self) -> bool {
+        self.name().ends_with(".gz")
+    }
+
     /// The last part of its name.
     fn name(&self) -> &str {
         match self {
@@ -97,6 +110,7 @@ impl std::fmt::Display for Place {
 pub(crate) struct Places {
     client: Client,
     guard: Guard,
+    given_up: CancellationToken,
 }
 
 impl Places {
@@ -128,7 +142,17 @@ impl Places {
             let tls = rustls::ClientConfig::builder().with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth();
             builder().redirect(reqwest::redirect::Policy::none()).tls_backend_preconfigured(tls).build()
         });
-        Ok(Places { client: client.map_err(Error::Client)?, guard })
+        Ok(Places { client: client.map_err(Error::Client)?, guard, given_up: CancellationToken::new() })
+    }
+
+    /// Lets whoever waits for bytes from elsewhere, now or later, wait no more: all get an error.
+    pub(crate) fn give_up(&self) {
+        self.given_up.cancel();
+    }
+
+    /// Whether errors may come of [`Places::give_up`].
+    pub(crate) fn has_given_up(&self) -> bool {
+        self.given_up.is_cancelled()
     }
 
     /// Opens a place at an offset.
@@ -147,8 +171,15 @@ impl Places {
                     return Err(Error::Contact { host: url.host_str().unwrap_or_default().to_string() });
                 }
                 self.guard.permit_url(url).map_err(|refused| Error::Archive { place: place.to_string(), why: refused.to_string() })?;
-                let mut stream =
-                    WebStream { client: self.client.clone(), url: url.clone(), offset, response: None, chunk: Vec::new(), at: 0 };
+                let mut stream = WebStream {
+                    client: self.client.clone(),
+                    given_up: self.given_up.clone(),
+                    url: url.clone(),
+                    offset,
+                    response: None,
+                    chunk: Vec::new(),
+                    at: 0,
+                };
                 stream.connect().map_err(|error| broken(place, &error))?;
                 Ok(Box::new(stream))
             }
@@ -161,9 +192,9 @@ impl Places {
                 let variables = std::env::vars().filter(|(name, _)| name.starts_with("AWS_") || name.starts_with("GOOGLE_"));
                 let (store, path) = object_store::parse_url_opts(url, variables).map_err(failed)?;
                 let options = GetOptions { range: (offset > 0).then_some(GetRange::Offset(offset)), ..GetOptions::default() };
-                let result = Handle::current().block_on(store.get_opts(&path, options)).map_err(failed)?;
-                let stream = result.into_stream().map(|bytes| bytes.map(Vec::from).map_err(IoError::other)).boxed();
-                Ok(Box::new(StoreStream { _store: store, stream, chunk: Vec::new(), at: 0 }))
+                let answer = wait(&self.given_up, store.get_opts(&path, options)).map_err(|error| broken(place, &error))?;
+                let stream = answer.map_err(failed)?.into_stream().map(|bytes| bytes.map(Vec::from).map_err(IoError::other)).boxed();
+                Ok(Box::new(StoreStream { _store: store, given_up: self.given_up.clone(), stream, chunk: Vec::new(), at: 0 }))
             }
         }
     }
@@ -227,6 +258,16 @@ impl Places {
     }
 }
 
+/// Blocks until the answer is there, or until it is of no more use: the runtime may end then, and must not under our feet.
+fn wait<T>(given_up: &CancellationToken, answer: impl Future<Output = T>) -> std::io::Result<T> {
+    Handle::current().block_on(async {
+        tokio::select! {
+            () = given_up.cancelled() => Err(IoError::other("the crawl ended before it was read")),
+            answer = answer => Ok(answer),
+        }
+    })
+}
+
 fn broken(place: &Place, error: &IoError) -> Error {
     match error.kind() {
         std::io::ErrorKind::NotFound => Error::Missing { place: place.to_string() },
@@ -251,6 +292,7 @@ fn walk(folder: &Path, endings: &[&str], nesting: usize, files: &mut Vec<PathBuf
 /// A file on a web server.
 struct WebStream {
     client: Client,
+    given_up: CancellationToken,
     url: Url,
     /// Offset of the next byte to arrive.
     offset: u64,
@@ -262,16 +304,18 @@ struct WebStream {
 impl WebStream {
     /// Asks for the rest of the file, several times if need be.
     fn connect(&mut self) -> std::io::Result<()> {
-        let mut wait = FIRST_WAIT;
+        let mut pause = FIRST_WAIT;
         for attempt in 1.. {
             let asked = self.ask();
             match asked {
                 Ok(()) => return Ok(()),
-                Err(error) if attempt == ATTEMPTS || error.kind() == std::io::ErrorKind::NotFound => return Err(error),
+                Err(error) if attempt == ATTEMPTS || self.given_up.is_cancelled() || error.kind() == std::io::ErrorKind::NotFound => {
+                    return Err(error);
+                }
                 Err(error) => tracing::debug!(url = %self.url, %error, "asked again"),
             }
-            Handle::current().block_on(tokio::time::sleep(wait));
-            wait *= 2;
+            wait(&self.given_up, tokio::time::sleep(pause))?;
+            pause *= 2;
         }
         Ok(())
     }
@@ -281,10 +325,10 @@ impl WebStream {
         if self.offset > 0 {
             request = request.header(RANGE, format!("bytes={}-", self.offset));
         }
-        let response = Handle::current().block_on(request.send()).map_err(words)?;
+        let response = wait(&self.given_up, request.send())?.map_err(words)?;
         let status = response.status();
         match status {
-            StatusCode::OK if self.offset > 0 => Err(IoError::other("the server gives no part of the file (it ignores Range)")),
+            StatusCode::OK if self.offset > 0 => self.pass_by(response),
             StatusCode::RANGE_NOT_SATISFIABLE if self.offset > 0 => {
                 // At the end already.
                 self.response = None;
@@ -299,6 +343,25 @@ impl WebStream {
             }
             status => Err(IoError::other(status.to_string())),
         }
+    }
+
+    /// Receives what is before our place too, from a server that gives whole files only.
+    fn pass_by(&mut self, mut response: Response) -> std::io::Result<()> {
+        if self.offset > MAX_PASSED {
+            return Err(IoError::other("the server gives no part of the file (it ignores Range), and it is too long to be read anew"));
+        }
+        tracing::warn!(url = %self.url, bytes = self.offset, "the server ignores Range: read from the beginning to go on");
+        let mut left = self.offset;
+        while let Some(bytes) = wait(&self.given_up, response.chunk())?.map_err(words)? {
+            if bytes.len() as u64 > left {
+                (self.chunk, self.at) = (Vec::from(bytes), left as usize);
+                self.offset += self.chunk.len() as u64 - left;
+                break;
+            }
+            left -= bytes.len() as u64;
+        }
+        self.response = Some(response);
+        Ok(())
     }
 }
 
@@ -317,7 +380,7 @@ impl Read for WebStream {
     fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
         while self.at == self.chunk.len() {
             let Some(response) = &mut self.response else { return Ok(0) };
-            match Handle::current().block_on(response.chunk()) {
+            match wait(&self.given_up, response.chunk())? {
                 Ok(Some(bytes)) => {
                     self.offset += bytes.len() as u64;
                     (self.chunk, self.at) = (Vec::from(bytes), 0);
@@ -336,6 +399,7 @@ impl Read for WebStream {
 /// A file in an object store, whose client takes up cut connections itself.
 struct StoreStream {
     _store: Box<dyn ObjectStore>,
+    given_up: CancellationToken,
     stream: BoxStream<'static, std::io::Result<Vec<u8>>>,
     chunk: Vec<u8>,
     at: usize,
@@ -344,7 +408,7 @@ struct StoreStream {
 impl Read for StoreStream {
     fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
         while self.at == self.chunk.len() {
-            match Handle::current().block_on(self.stream.next()) {
+            match wait(&self.given_up, self.stream.next())? {
                 Some(bytes) => (self.chunk, self.at) = (bytes?, 0),
                 None => return Ok(0),
             }
@@ -391,7 +455,11 @@ mod tests {
                     head.push(byte[0]);
                 }
                 let head = String::from_utf8_lossy(&head).to_ascii_lowercase();
-                let from = head.split("range: bytes=").nth(1).and_then(|text| text.split('-').next()?.parse::<usize>().ok());
+                let from = head
+                    .split("range: bytes=")
+                    .nth(1)
+                    .filter(|_| !head.contains("/whole"))
+                    .and_then(|text| text.split('-').next()?.parse::<usize>().ok());
                 let rest = body.get(from.unwrap_or(0)..).unwrap_or_default();
                 let status = match from {
                     _ if head.contains("missing") => "404 Not Found",
@@ -451,6 +519,35 @@ mod tests {
     }
 
     #[test]
+    fn servers_that_give_whole_files_only_are_read() {
+        let body: String = (0..5000).map(|i| format!("{i} ")).collect();
+        let (address, _) = serve(body.clone().into_bytes(), usize::MAX);
+        let url = format!("http://{address}/whole");
+        let got = beside(move || {
+            let places = Places::new(&options()).expect("places");
+            [0, 100, 23_889, 23_890].map(|offset| text(places.open(&Place::parse(&url), offset).expect("opened")))
+        });
+        assert_eq!(got, [&body, &body[100..], &body[23_889..], ""].map(String::from));
+    }
+
+    #[test]
+    fn who_waits_is_let_go() {
+        // Accepts, and says nothing.
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let url = format!("http://{}/a", listener.local_addr().expect("an address"));
+        let error = beside(move || {
+            let places = Arc::new(Places::new(&options()).expect("places"));
+            let other = places.clone();
+            std::thread::spawn(move || {
+                std::thread::sleep(Duration::from_millis(100));
+                other.give_up();
+            });
+            places.open(&Place::parse(&url), 0).err().expect("refused")
+        });
+        assert!(error.to_string().contains("the crawl ended"), "{error}");
+    }
+
+    #[test]
     fn object_stores_are_read() {
         let (address, heads) = serve(b"0123456789".to_vec(), 100);
         // What AWS_ENDPOINT and its like say, without touching this process's environment.
@@ -466,7 +563,7 @@ mod tests {
             let options = GetOptions { range: Some(GetRange::Offset(4)), ..GetOptions::default() };
             let result = Handle::current().block_on(store.get_opts(&path, options)).expect("an answer");
             let stream = result.into_stream().map(|bytes| bytes.map(Vec::from).map_err(IoError::other)).boxed();
-            text(Box::new(StoreStream { _store: store, stream, chunk: Vec::new(), at: 0 }))
+            text(Box::new(StoreStream { _store: store, given_up: CancellationToken::new(), stream, chunk: Vec::new(), at: 0 }))
         });
         assert_eq!(got, "456789");
         assert!(heads.lock().expect("no panic")[0].starts_with("get /bucket/folder/key "), "{heads:?}");

@@ -9,8 +9,8 @@ use crate::layout::{FetchPayload, payload, read_payload};
 use crate::offer::{Origin, candidates};
 use crate::page::Place;
 use crate::segment::{PLAN, write_plan};
-use crate::summary::{REPEATED, Tally};
-use crate::urls::{Row, Stretch, read};
+use crate::summary::{NOT_UTF8, REPEATED, Tally};
+use crate::urls::{Row, Rows, Stretch, read};
 use serde::Deserialize;
 use shards::{Candidate, Commit, Job, JobKind, NewJob, canonical_url, outcome};
 use std::sync::Arc;
@@ -38,7 +38,12 @@ pub(crate) fn run(engine: &Arc<Engine>, job: &Job) -> Result<Tally, Error> {
 fn plan_stretch(engine: &Arc<Engine>, job: &Job, stretch: &Stretch) -> Result<Tally, Error> {
     let mut tally = Tally::default();
     let mut candidates = Vec::with_capacity(stretch.rows as usize);
-    for row in read(stretch)? {
+    let Rows { rows, not_utf8 } = read(stretch)?;
+    tally.rows = rows.len() as u64;
+    if not_utf8 > 0 {
+        tally.outcomes.insert(NOT_UTF8.to_string(), not_utf8);
+    }
+    for row in rows {
         match row {
             Row::Bad(why) => tally.count(format!("row:{why}")),
             Row::Pair(candidate) => match engine.claim(*candidate, &mut tally) {
@@ -56,16 +61,10 @@ fn plan_stretch(engine: &Arc<Engine>, job: &Job, stretch: &Stretch) -> Result<Ta
 fn plan_part(engine: &Arc<Engine>, job: &Job, part: Part) -> Result<Tally, Error> {
     let mut tally = Tally::default();
     let source = format!("{}:{}", part.kind.name(), part.archive);
-    let mut pages = match Pages::open(&engine.places, part, engine.enough()) {
-        Ok(pages) => pages,
-        // One of thousands of files may be gone; it is no reason to stop.
-        Err(Error::Missing { place }) => {
-            tracing::warn!(place, "there is no such archive");
-            tally.count("archive:missing");
-            commit(engine, job, Vec::new(), None, &tally)?;
-            return Ok(tally);
-        }
-        Err(error) => return Err(error),
+    let Some(mut pages) = Pages::open(&engine.places, part, engine.enough())? else {
+        tally.count("archive:missing");
+        commit(engine, job, Vec::new(), None, &tally)?;
+        return Ok(tally);
     };
     let sizes = &engine.options.sizes;
     let deadline = Instant::now() + sizes.time;
@@ -104,8 +103,10 @@ fn take(engine: &Arc<Engine>, captured: Captured, source: &str, found: &mut Vec<
     let refusal = page.directives.refusal;
     tally.pages += 1;
     tally.count(if refusal.is_some() { "page:opted_out" } else { "page:ok" });
-    if page.uncaptioned > 0 {
-        *tally.outcomes.entry("image:no-caption".to_string()).or_default() += page.uncaptioned;
+    for (why, count) in [("image:no-caption", page.uncaptioned), ("image:json", page.unreadable)] {
+        if count > 0 {
+            *tally.outcomes.entry(why.to_string()).or_default() += count;
+        }
     }
     let page_url = canonical_url(&url);
     let origin = Origin { page_url: &page_url, source, found_ms, licence: &page.licence };
@@ -138,6 +139,7 @@ fn commit(engine: &Arc<Engine>, job: &Job, candidates: Vec<Candidate>, rest: Opt
             engine.fetcher.require_contact(&url)?;
         }
     }
+    engine.metrics.count_others(tally);
     let mut jobs = Vec::new();
     if !candidates.is_empty() {
         let source = job.source.to_string();

@@ -1,11 +1,12 @@
 //! The pairs of finite sources, listed without a corpus: nothing is matched, fetched or kept.
 
 use crate::archives::{self, Captured, Item, Pages};
+use crate::columns::Asked;
 use crate::engine::ENOUGH;
 use crate::lines::Lines;
 use crate::page::Place as ImagePlace;
 use crate::place::Places;
-use crate::urls::{Asked, Row, cut, read};
+use crate::urls::{EMPTY, Row, cut, read};
 use crate::{CrawlOptions, Error, Source, lists};
 use shards::{Candidate, ImageId, PairId, canonical_url};
 use std::io::Write;
@@ -21,16 +22,17 @@ pub struct Scanned {
     pub pairs: u64,
     /// Pages with at least one image, and rows of lists.
     pub pages: u64,
-    /// Records and rows that could not be read.
+    /// Records, images of records, and rows that could not be read.
     pub damaged: u64,
-    /// Files that were named but are not there.
+    /// Archives of lists that are not there, and lists of a folder or pattern that cannot be read.
     pub missing: u64,
 }
 
 /// Writes the pairs of URL lists and archives to `out`, one JSON object a line, in the sources' order. Blocks.
 ///
 /// # Errors
-/// `Usage` for sources that only a crawl can read, `List`, `Archive` and `Contact` when one cannot be read, `Output` when `out` refuses.
+/// `Usage` for sources that only a crawl can read, `List`, `Archive`, `Missing` and `Contact` when one cannot be read, `Output` when
+/// `out` refuses.
 pub fn scan(options: &CrawlOptions, out: &mut dyn Write) -> Result<Scanned, Error> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let runtime = runtime.map_err(|error| Error::Worker(error.to_string()))?;
@@ -63,10 +65,20 @@ impl Scan<'_> {
     fn lists(&mut self, path: &Path, url: Option<&str>, caption: Option<&str>) -> Result<(), Error> {
         let unpacked = tempfile::tempdir().map_err(Error::Output)?;
         let mut left = self.options.limit;
-        for file in lists::expand(path)? {
-            for stretch in cut(&file, unpacked.path(), Asked { url, caption, hash: None }, left, ROWS)? {
+        let lists::Named { files, is_one } = lists::expand(path)?;
+        for file in files {
+            let stretches = match cut(&file, unpacked.path(), Asked { url, caption, hash: None }, left, ROWS) {
+                Ok(stretches) if is_one && stretches.is_empty() => return Err(Error::List { path: file, why: EMPTY.to_string() }),
+                Err(Error::List { path, why }) if !is_one => {
+                    tracing::warn!(list = %path.display(), why, "left out a list that cannot be read");
+                    self.seen.missing += 1;
+                    continue;
+                }
+                stretches => stretches?,
+            };
+            for stretch in stretches {
                 left = left.map(|left| left.saturating_sub(stretch.rows));
-                for row in read(&stretch)? {
+                for row in read(&stretch)?.rows {
                     self.seen.pages += 1;
                     match row {
                         Row::Pair(pair) => self.write(&pair, "")?,
@@ -74,19 +86,18 @@ impl Scan<'_> {
                     }
                 }
             }
+            if left == Some(0) {
+                break;
+            }
         }
         Ok(())
     }
 
     fn archive(&mut self, part: archives::Part) -> Result<(), Error> {
         let source = format!("{}:{}", part.kind.name(), part.archive);
-        let mut pages = match Pages::open(&self.places, part, ENOUGH * self.options.image_size) {
-            Err(Error::Missing { place }) => {
-                tracing::warn!(place, "there is no such archive");
-                self.seen.missing += 1;
-                return Ok(());
-            }
-            pages => pages?,
+        let Some(mut pages) = Pages::open(&self.places, part, ENOUGH * self.options.image_size)? else {
+            self.seen.missing += 1;
+            return Ok(());
         };
         while let Some(item) = pages.next()? {
             match item {
@@ -103,6 +114,7 @@ impl Scan<'_> {
     fn page(&mut self, captured: Captured, source: &str) -> Result<(), Error> {
         let Captured { page, url, found_ms } = captured;
         self.seen.pages += 1;
+        self.seen.damaged += page.unreadable;
         let page_url = canonical_url(&url);
         let opt_out = page.directives.refusal.unwrap_or_default();
         self.lines.begin_page(&page_url, source, found_ms);

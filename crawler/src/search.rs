@@ -5,7 +5,8 @@
 //! raised. A request that fails for a reason that may pass waits and is made again; `health` says when a service is left alone.
 
 use crate::engine::{ENOUGH, Engine, now_ms};
-use crate::fetch::{Refusal, Want};
+use crate::fetch::{Fetcher, Refusal, Want};
+use crate::guard::is_private_host;
 use crate::health::{FAILURES, Health, Verdict};
 use crate::images::{decide_all, finish};
 use crate::layout::pages_of;
@@ -101,6 +102,13 @@ impl Lookup {
             Service::Commons => Arc::new(commons::Commons::new(endpoint, ENOUGH * options.image_size)),
         };
         Arc::new(Lookup { service, endpoint: endpoint.clone(), search, health: Health::default() })
+    }
+
+    /// Tells the fetcher how often its documentation lets it be asked; one on this machine or network may be asked faster.
+    pub(crate) fn keep_pace(&self, fetcher: &Fetcher) {
+        if !is_private_host(&self.endpoint) {
+            fetcher.pace(&self.endpoint, self.service.pace());
+        }
     }
 
     /// Whether it failed so often that it is left alone in this run.

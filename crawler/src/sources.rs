@@ -1,19 +1,20 @@
 //! Opening sources: what each flag names becomes a lane of recorded work, new or gone on with.
 
+use crate::columns::Asked;
 use crate::layout::payload;
+use crate::listed::{self, PLANNING, lease_plans};
 use crate::pages::Site;
 use crate::place::{Place, Places};
 use crate::replay;
 use crate::search::{self, Lookup};
-use crate::{ArchiveKind, CrawlOptions, Error, Ledger, Matcher, Service, Source, archives, lists, urls};
+use crate::{ArchiveKind, CrawlOptions, Error, Ledger, Matcher, Service, Source, archives};
 use shards::{Job, JobKind, NewJob, PageLink, canonical_url};
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use url::Url;
 
-/// States of a source, besides `new`.
-pub(crate) const PLANNING: &str = "planning";
+/// States of a source, besides `new` and `planning`.
 pub(crate) const FETCHING: &str = "fetching";
 pub(crate) const CRAWLING: &str = "crawling";
 pub(crate) const DONE: &str = "done";
@@ -39,12 +40,38 @@ pub(crate) struct Lane {
     pub(crate) plans: VecDeque<Job>,
     /// Pages leased to jobs in work.
     pub(crate) pages: u64,
+    /// The list that it reads, if it is one.
+    pub(crate) list: Option<PathBuf>,
+}
+
+/// What was found where sources were opened.
+#[derive(Default)]
+pub(crate) struct Sources {
+    pub(crate) lanes: Vec<Lane>,
+    /// Lists that cannot be read.
+    pub(crate) unreadable: u64,
+}
+
+impl Sources {
+    fn add(&mut self, opened: Vec<Lane>) {
+        for lane in opened {
+            // The same source named twice is one.
+            if self.lanes.iter().all(|known| known.id != lane.id) {
+                self.lanes.push(lane);
+            }
+        }
+    }
 }
 
 impl Lane {
     /// A source with pages to ask for.
     fn walk(id: u64, kind: Kind) -> Self {
-        Lane { id, kind, plans: VecDeque::new(), pages: 0 }
+        Lane { id, kind, plans: VecDeque::new(), pages: 0, list: None }
+    }
+
+    /// A source whose pairs are planned.
+    fn finite(id: u64, plans: VecDeque<Job>, list: Option<PathBuf>) -> Self {
+        Lane { id, kind: Kind::Finite, plans, pages: 0, list }
     }
 }
 
@@ -52,34 +79,25 @@ impl Lane {
 ///
 /// # Errors
 /// `Usage`, `Contact`, `List`, `Archive` for sources that cannot be had, `Ledger` when the catalogue refuses.
-pub(crate) fn open(
-    options: &CrawlOptions,
-    places: &Places,
-    ledger: &dyn Ledger,
-    matcher: Option<&dyn Matcher>,
-) -> Result<Vec<Lane>, Error> {
+pub(crate) fn open(options: &CrawlOptions, places: &Places, ledger: &dyn Ledger, matcher: Option<&dyn Matcher>) -> Result<Sources, Error> {
     ledger.reopen().map_err(Error::ledger("reopen jobs"))?;
-    let mut lanes: Vec<Lane> = Vec::new();
-    let mut add = |opened: Vec<Lane>| {
-        for lane in opened {
-            // The same source named twice is one.
-            if lanes.iter().all(|known| known.id != lane.id) {
-                lanes.push(lane);
-            }
-        }
-    };
+    let mut sources = Sources::default();
     for source in &options.sources {
-        add(match source {
+        let opened = match source {
             Source::Web(url) => vec![open_site(url, options, ledger)?],
-            Source::Urls { path, url, caption } => open_lists(path, url.as_deref(), caption.as_deref(), options, ledger)?,
+            Source::Urls { path, url, caption } => {
+                let asked = Asked { url: url.as_deref(), caption: caption.as_deref(), hash: options.verify_hash.as_deref() };
+                open_lists(path, asked, options, ledger, &mut sources)?
+            }
             Source::Search { service, endpoint } => vec![open_search(*service, endpoint, options, ledger, matcher)?],
             Source::Archive { kind, place } => vec![open_archives(*kind, place, places, options, ledger)?],
-        });
+        };
+        sources.add(opened);
     }
-    add(open_retried(options, ledger, matcher)?);
+    sources.add(open_retried(options, ledger, matcher)?);
     let replays = replay::open(options, ledger)?;
-    add(replays.into_iter().map(|replay| Lane { id: replay.id, kind: Kind::Finite, plans: replay.plans, pages: 0 }).collect());
-    Ok(lanes)
+    sources.add(replays.into_iter().map(|replay| Lane::finite(replay.id, replay.plans, None)).collect());
+    Ok(sources)
 }
 
 /// Puts pages of the outcomes that are to be tried again back into the frontier of their sources, and opens these, with those that an
@@ -166,66 +184,34 @@ fn open_site(url: &Url, options: &CrawlOptions, ledger: &dyn Ledger) -> Result<L
     Ok(Lane::walk(id, Kind::Web(Site::of(url, options.rules.clone()))))
 }
 
-/// Opens each list that `path` names as a source of its own, up to the limit of rows in all.
+/// Opens the lists of a source, each as one of its own.
 fn open_lists(
     path: &Path,
-    url: Option<&str>,
-    caption: Option<&str>,
+    asked: Asked<'_>,
     options: &CrawlOptions,
     ledger: &dyn Ledger,
+    sources: &mut Sources,
 ) -> Result<Vec<Lane>, Error> {
-    let mut left = options.limit;
-    let mut lanes = Vec::new();
-    for file in lists::expand(path)? {
-        if left == Some(0) {
-            break;
-        }
-        let (lane, rows) = open_list(&file, url, caption, left, options, ledger)?;
-        lanes.push(lane);
-        left = left.map(|left| left.saturating_sub(rows));
-    }
-    Ok(lanes)
-}
-
-/// Opens a list; gives the rows that count against a limit too.
-fn open_list(
-    path: &Path,
-    url: Option<&str>,
-    caption: Option<&str>,
-    limit: Option<u64>,
-    options: &CrawlOptions,
-    ledger: &dyn Ledger,
-) -> Result<(Lane, u64), Error> {
-    // Other columns or another limit make another source; rows that both have are seen once.
-    let columns = [("url", url), ("caption", caption)].into_iter().filter_map(|(name, column)| Some(format!("{name}={}", column?)));
-    let parts: Vec<String> = columns.chain(limit.map(|limit| format!("rows={limit}"))).collect();
-    let query = if parts.is_empty() { String::new() } else { format!("?{}", parts.join("&")) };
-    let (id, state) = ledger.source("urls", &format!("{}{query}", path.display())).map_err(Error::ledger("open a source"))?;
-    // Under a limit its rows are counted each time, for the lists after it.
-    let asked = urls::Asked { url, caption, hash: options.verify_hash.as_deref() };
-    let cut = || urls::cut(path, &unpacked(options), asked, limit, options.sizes.candidates as u64);
-    let stretches = if state == "new" || limit.is_some() { cut()? } else { Vec::new() };
-    if state == "new" {
-        let jobs: Result<Vec<NewJob>, Error> =
-            stretches.iter().map(|stretch| Ok(NewJob { kind: JobKind::Plan, payload: payload(stretch)? })).collect();
-        ledger.add_jobs(id, &jobs?, PLANNING).map_err(Error::ledger("record jobs"))?;
-    }
-    Ok((open_finite(id, &state, ledger)?, stretches.iter().map(|stretch| stretch.rows).sum()))
-}
-
-/// The folder of unpacked lists.
-pub(crate) fn unpacked(options: &CrawlOptions) -> PathBuf {
-    options.corpus.join("lists")
+    let opened = listed::open(path, asked, options, ledger)?;
+    sources.unreadable += opened.unreadable;
+    let lane = |list: listed::List| {
+        begin_fetching(list.id, &list.state, &list.plans, ledger)?;
+        Ok(Lane::finite(list.id, list.plans, Some(list.path)))
+    };
+    opened.lists.into_iter().map(lane).collect()
 }
 
 /// Leases what is left to be planned of a finite source.
 fn open_finite(id: u64, state: &str, ledger: &dyn Ledger) -> Result<Lane, Error> {
-    let mut plans = VecDeque::new();
-    while let Some(job) = ledger.next_job(id, JobKind::Plan).map_err(Error::ledger("lease a job"))? {
-        plans.push_back(job);
-    }
+    let plans = lease_plans(id, ledger)?;
+    begin_fetching(id, state, &plans, ledger)?;
+    Ok(Lane::finite(id, plans, None))
+}
+
+/// Moves a source on of which all is planned.
+fn begin_fetching(id: u64, state: &str, plans: &VecDeque<Job>, ledger: &dyn Ledger) -> Result<(), Error> {
     if plans.is_empty() && state == PLANNING {
         ledger.set_source_state(id, FETCHING).map_err(Error::ledger("change a source"))?;
     }
-    Ok(Lane { id, kind: Kind::Finite, plans, pages: 0 })
+    Ok(())
 }

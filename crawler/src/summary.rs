@@ -4,9 +4,42 @@ use crate::fetch::{Traffic, merge};
 use rustc_hash::FxHashMap;
 use shards::{Candidate, Commit, SegmentTotals};
 use std::collections::BTreeMap;
+use std::path::Path;
 
 /// The decision on a pair of a page that was seen before.
 pub(crate) const REPEATED: &str = "pair:duplicate_url";
+
+/// A list of a folder or pattern that cannot be read, each time that it is met.
+pub(crate) const UNREADABLE: &str = "list:unreadable";
+/// A row that gave a pair though not all of its bytes are UTF-8.
+pub(crate) const NOT_UTF8: &str = "row:not_utf8";
+/// Why a row gives no pair at all.
+const BAD_ROWS: [&str; 4] = ["row:no-url", "row:bad-url", "row:no-caption", "row:malformed"];
+
+/// Rows of a list.
+#[derive(Debug, Default)]
+pub(crate) struct RowCounts {
+    all: u64,
+    /// Those without a pair, by reason.
+    bad: BTreeMap<&'static str, u64>,
+}
+
+impl RowCounts {
+    /// Adds the rows of a finished job.
+    pub(crate) fn add(&mut self, tally: &Tally) {
+        self.all += tally.rows;
+        for why in BAD_ROWS {
+            if let Some(count) = tally.outcomes.get(why) {
+                *self.bad.entry(why).or_default() += count;
+            }
+        }
+    }
+
+    /// Whether there are rows, and none of them gave a pair.
+    fn is_unusable(&self) -> bool {
+        self.all > 0 && self.bad.values().sum::<u64>() == self.all
+    }
+}
 
 /// The counts of one job.
 #[derive(Debug, Default)]
@@ -21,6 +54,8 @@ pub(crate) struct Tally {
     pub(crate) totals: SegmentTotals,
     /// Pages decided.
     pub(crate) pages: u64,
+    /// Rows of a list that were read.
+    pub(crate) rows: u64,
 }
 
 impl Tally {
@@ -63,8 +98,10 @@ impl Tally {
 /// What a crawl did in this run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CrawlSummary {
-    /// Jobs finished; 0 when there was nothing left to do.
+    /// Jobs finished; 0 when there was nothing left to do, and when it was stopped before the first one.
     pub jobs: u64,
+    /// Whether it was told to stop, so that work may be left.
+    pub stopped: bool,
     /// Pages decided.
     pub pages: u64,
     /// Pairs decided: rows added to `candidates/`.
@@ -80,8 +117,12 @@ pub struct CrawlSummary {
     /// Pairs that were not fetched because they lie outside the cap: downloads saved.
     pub saved: u64,
     /// Decisions by outcome. Plain names are of candidates; `page:` ones of pages, `row:`, `pair:` and `image:` ones of what
-    /// gave no candidate.
+    /// gave no candidate (but `row:not_utf8`, which is counted besides), `list:` ones of lists.
     pub outcomes: BTreeMap<String, u64>,
+    /// Lists whose rows were read in this run and gave no pair at all, each in words.
+    pub unusable: Vec<String>,
+    /// Whether all sources are lists, and not one of them could be used.
+    pub is_in_vain: bool,
     /// Pages that wait because their hosts have given as many as they may.
     pub held: u64,
     /// What is to be said of services that were left alone because they failed again and again.
@@ -91,7 +132,23 @@ pub struct CrawlSummary {
 impl CrawlSummary {
     /// Whether the run found all its sources done.
     pub fn is_idle(&self) -> bool {
-        self.jobs == 0
+        self.jobs == 0 && !self.stopped
+    }
+
+    /// Notes the lists without a single usable row among the sources; each source comes as its list and the rows read of it in this run.
+    pub(crate) fn say_unusable<'a>(&mut self, sources: impl Iterator<Item = (Option<&'a Path>, Option<&'a RowCounts>)>) {
+        let mut others = 0;
+        for (list, rows) in sources {
+            match (list, rows.filter(|rows| rows.is_unusable())) {
+                (Some(list), Some(rows)) => {
+                    let why: Vec<String> = rows.bad.iter().map(|(why, count)| format!("{why} {count}")).collect();
+                    self.unusable.push(format!("{}: none of {} rows gives a pair ({})", list.display(), rows.all, why.join(", ")));
+                }
+                _ => others += 1,
+            }
+        }
+        let unreadable = self.outcomes.contains_key(UNREADABLE);
+        self.is_in_vain = others == 0 && (unreadable || !self.unusable.is_empty());
     }
 
     /// Adds a finished job.
@@ -117,6 +174,9 @@ impl std::fmt::Display for CrawlSummary {
         if self.is_idle() {
             f.write_str("nothing left to do: all sources are done, or at their --limit")?;
             return self.write_held(f);
+        }
+        if self.jobs == 0 {
+            return f.write_str("nothing was done: stopped before the first job was finished");
         }
         write!(
             f,
@@ -152,6 +212,8 @@ mod tests {
         let mut summary = CrawlSummary::default();
         assert_eq!(summary.to_string(), "nothing left to do: all sources are done, or at their --limit");
         assert!(CrawlSummary { held: 7, ..CrawlSummary::default() }.to_string().contains("7 pages wait"));
+        summary.stopped = true;
+        assert_eq!((summary.to_string().contains("stopped"), summary.is_idle()), (true, false));
         for _ in 0..2 {
             let mut tally = Tally { pages: 3, totals: SegmentTotals { candidates: 5, pairs: 2, bytes: 10 }, ..Tally::default() };
             tally.count("full");

@@ -4,34 +4,28 @@
 //! the corpus for that (`lists`).
 
 use crate::Error;
+use crate::columns::{Asked, Columns, beginning};
 use crate::csv::{Lines, Record, Records};
 use crate::elements::Elements;
-use crate::lists::{bare_name, unpack};
-use polars::io::SerReader;
-use polars::io::parquet::read::ParquetReader;
-use polars::prelude::{AnyValue, Column};
+use crate::lists::{bare_name, unpack, unpack_beginning};
+use crate::parquet::{self, as_text};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use shards::{Candidate, canonical_url, clean_caption};
-use std::fs::File;
-use std::io::Read;
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use url::Url;
 
 /// Longest address taken; longer ones are junk or not worth their place in every table.
 const MAX_URL: usize = 4096;
-/// Names under which lists keep addresses: img2dataset's, LAION's and Conceptual Captions' among them.
-const URL_COLUMNS: [&str; 4] = ["url", "image_url", "image", "link"];
-/// Names under which lists keep captions.
-const CAPTION_COLUMNS: [&str; 4] = ["caption", "text", "alt", "alt_text"];
 /// Names under which lists keep licences, authors and pages.
 const LICENCE_COLUMNS: [&str; 3] = ["licence", "license", "license_url"];
 const AUTHOR_COLUMNS: [&str; 3] = ["author", "creator", "artist"];
 const PAGE_COLUMNS: [&str; 3] = ["page_url", "foreign_landing_url", "referrer"];
 /// Bytes of a row's further columns as JSON; beyond, the longest are left out.
-const MAX_EXTRA: usize = 8 << 10;
-/// Lines of a JSON list looked through for one that shows its columns.
-const MAX_PEEK: usize = 1000;
+pub(crate) const MAX_EXTRA: usize = 8 << 10;
+/// Why a list of no rows is refused where it is named itself.
+pub(crate) const EMPTY: &str = "it is empty: it has no row";
 
 /// Reads `text`, relative to `base` if there is one, as the address of something on the web: http or https, without
 /// credentials, of bearable length.
@@ -79,13 +73,18 @@ impl Format {
         }
     }
 
+    /// The format that the name of a list says, or what names are expected.
+    fn named(path: &Path) -> Result<Self, String> {
+        let known = "expected a name ending in .parquet, .csv, .tsv, .json, .jsonl or .txt, or one of the last five with .gz, .zst or .bz2";
+        Format::of(&bare_name(path)).ok_or_else(|| known.to_string())
+    }
+
     /// The format of the file: programs also call JSON lines `.json`.
-    fn found(self, path: &Path) -> std::io::Result<Self> {
+    pub(crate) fn found(self, path: &Path) -> std::io::Result<Self> {
         if self != Format::Json {
             return Ok(self);
         }
-        let mut start = Vec::new();
-        File::open(path)?.take(1024).read_to_end(&mut start)?;
+        let start = beginning(path)?;
         let first = start.iter().find(|byte| !byte.is_ascii_whitespace() && !b"\xef\xbb\xbf".contains(byte));
         Ok(if first == Some(&b'[') { Format::Json } else { Format::Jsonl })
     }
@@ -104,14 +103,17 @@ impl Format {
 pub(crate) struct Stretch {
     /// The list as it was named.
     list: PathBuf,
+    /// Size of the list when it was cut, in bytes; 0 in jobs of before it was noted.
+    #[serde(default)]
+    list_size: u64,
     /// What is read: the list, or what was unpacked of it.
-    file: PathBuf,
+    pub(crate) file: PathBuf,
     /// Size of the file when it was cut, in bytes.
     size: u64,
     format: Format,
     /// The columns read.
-    url: String,
-    caption: String,
+    pub(crate) url: String,
+    pub(crate) caption: String,
     /// Rows before it.
     pub(crate) first: u64,
     /// Its number of rows.
@@ -129,44 +131,60 @@ pub(crate) enum Row {
     Bad(&'static str),
 }
 
-/// Columns that were asked for by name.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Asked<'a> {
-    /// That of image URLs; otherwise the first of the usual names that the list has.
-    pub(crate) url: Option<&'a str>,
-    /// That of captions, likewise.
-    pub(crate) caption: Option<&'a str>,
-    /// That of hashes of the images' bytes, which must be there when it is asked for.
-    pub(crate) hash: Option<&'a str>,
+/// What a stretch holds.
+#[derive(Debug, Default)]
+pub(crate) struct Rows {
+    pub(crate) rows: Vec<Row>,
+    /// Rows that hold bytes that are not UTF-8; they were replaced.
+    pub(crate) not_utf8: u64,
 }
 
-/// Cuts a list into stretches of `rows` rows, up to `limit` rows in all.
+impl Rows {
+    pub(crate) fn push(&mut self, row: Row, is_utf8: bool) {
+        self.rows.push(row);
+        self.not_utf8 += u64::from(!is_utf8);
+    }
+}
+
+/// Refuses a list that cannot be read or has no rows, as far as its beginning shows.
+///
+/// # Errors
+/// `List` as [`cut`].
+pub(crate) fn check(named: &Path, asked: Asked<'_>) -> Result<(), Error> {
+    let list = |why: String| Error::List { path: named.to_path_buf(), why };
+    let io = |error: std::io::Error| list(error.to_string());
+    let format = Format::named(named).map_err(list)?;
+    let unpacked = unpack_beginning(named)?;
+    let path = unpacked.as_ref().map_or(named, |file| file.path());
+    let format = format.found(path).map_err(io)?;
+    let columns = Columns::of(path, format).map_err(list)?.ok_or_else(|| list(EMPTY.to_string()))?;
+    columns.choose(asked).map_err(list)?;
+    let is_empty = match format {
+        Format::Parquet => parquet::shape(path).map_err(list)?.1 == 0,
+        _ => Walker::of_rows(path, format).and_then(|mut walker| walker.next()).map_err(io)?.is_none(),
+    };
+    if is_empty { Err(list(EMPTY.to_string())) } else { Ok(()) }
+}
+
+/// Cuts a list into stretches of `rows` rows, up to `limit` rows in all; none of a list without rows.
 ///
 /// # Errors
 /// `List` when the file cannot be read, its format is not known, or a column is missing.
 pub(crate) fn cut(named: &Path, unpacked: &Path, asked: Asked<'_>, limit: Option<u64>, rows: u64) -> Result<Vec<Stretch>, Error> {
     let list = |why: String| Error::List { path: named.to_path_buf(), why };
     let io = |error: std::io::Error| list(error.to_string());
-    let known = "expected a name ending in .parquet, .csv, .tsv, .json, .jsonl or .txt, or one of the last five with .gz, .zst or .bz2";
-    let format = Format::of(&bare_name(named)).ok_or_else(|| list(known.to_string()))?;
+    let format = Format::named(named).map_err(list)?;
+    let list_size = std::fs::metadata(named).map_err(io)?.len();
     let path = unpack(named, unpacked)?;
     let path = path.as_path();
     let format = format.found(path).map_err(io)?;
     let size = std::fs::metadata(path).map_err(io)?.len();
-    let columns = columns_of(path, format)?;
-    let find = |asked: Option<&str>, usual: &[&str], what: &str| match asked {
-        Some(name) => columns.iter().find(|column| *column == name).ok_or_else(|| format!("has no column {name:?}, only {columns:?}")),
-        None => usual
-            .iter()
-            .find_map(|name| columns.iter().find(|column| column.eq_ignore_ascii_case(name)))
-            .ok_or_else(|| format!("has no column of {what} among {columns:?}: name it with ?{what}=COLUMN")),
-    };
-    let url = find(asked.url, &URL_COLUMNS, "url").map_err(list)?.clone();
-    let caption = find(asked.caption, &CAPTION_COLUMNS, "caption").map_err(list)?.clone();
-    asked.hash.map(|hash| find(Some(hash), &[], "hash")).transpose().map_err(list)?;
+    let Some(columns) = Columns::of(path, format).map_err(list)? else { return Ok(Vec::new()) };
+    let (url, caption) = columns.choose(asked).map_err(list)?;
     let limit = limit.unwrap_or(u64::MAX);
     let stretch = |first, rows, offset| Stretch {
         list: named.to_path_buf(),
+        list_size,
         file: path.to_path_buf(),
         size,
         format,
@@ -178,14 +196,11 @@ pub(crate) fn cut(named: &Path, unpacked: &Path, asked: Asked<'_>, limit: Option
     };
     let mut stretches = Vec::new();
     if format == Format::Parquet {
-        let total = (parquet(path)?.num_rows().map_err(|error| list(error.to_string()))? as u64).min(limit);
+        let total = parquet::shape(path).map_err(list)?.1.min(limit);
         stretches.extend((0..total).step_by(rows as usize).map(|first| stretch(first, rows.min(total - first), 0)));
         return Ok(stretches);
     }
-    let mut walker = Walker::open(path, format, 0).map_err(io)?;
-    if format.has_header() {
-        walker.next().map_err(io)?;
-    }
+    let mut walker = Walker::of_rows(path, format).map_err(io)?;
     let (mut first, mut count) = (0, 0);
     let mut begin = walker.offset();
     while first + count < limit && walker.next().map_err(io)?.is_some() {
@@ -205,7 +220,7 @@ pub(crate) fn cut(named: &Path, unpacked: &Path, asked: Asked<'_>, limit: Option
 ///
 /// # Errors
 /// `List` when the file cannot be read or is not the one that was cut.
-pub(crate) fn read(stretch: &Stretch) -> Result<Vec<Row>, Error> {
+pub(crate) fn read(stretch: &Stretch) -> Result<Rows, Error> {
     let list = |why: String| Error::List { path: stretch.list.clone(), why };
     let io = |error: std::io::Error| list(error.to_string());
     if stretch.list != stretch.file && !stretch.file.exists() {
@@ -214,51 +229,82 @@ pub(crate) fn read(stretch: &Stretch) -> Result<Vec<Row>, Error> {
     }
     let size = std::fs::metadata(&stretch.file).map_err(io)?.len();
     if size != stretch.size {
-        return Err(list(format!("it changed after its rows were planned: it had {} bytes, now {size}", stretch.size)));
+        let why =
+            format!("it changed after its rows were planned: it had {} bytes, now {size}; the same command plans it again", stretch.size);
+        return Err(list(why));
     }
-    if stretch.format == Format::Parquet {
-        return read_parquet(stretch);
+    match stretch.format {
+        Format::Parquet => parquet::read(stretch).map_err(list),
+        format => {
+            let header = if format.has_header() { Columns::of(&stretch.file, format).map_err(list)? } else { None };
+            stretch.read_text(&header.map(|columns| columns.names).unwrap_or_default()).map_err(io)
+        }
     }
-    let columns = if stretch.format.has_header() { columns_of(&stretch.file, stretch.format)? } else { Vec::new() };
-    let position = |name: &str| columns.iter().position(|column| column == name).unwrap_or(usize::MAX);
-    let (url, caption) = (position(&stretch.url), position(&stretch.caption));
-    let mut walker = Walker::open(&stretch.file, stretch.format, stretch.offset).map_err(io)?;
-    let mut rows = Vec::with_capacity(stretch.rows as usize);
-    while (rows.len() as u64) < stretch.rows {
-        let row = match walker.next().map_err(io)? {
-            None => break,
-            Some(Item::Record(Record::Fields(mut fields))) if fields.len() > url && fields.len() > caption => {
-                let (url, caption) = (std::mem::take(&mut fields[url]), std::mem::take(&mut fields[caption]));
-                let further = columns.iter().zip(fields).filter(|(_, value)| !value.is_empty());
-                stretch.row(&url, &caption, further.map(|(name, value)| (name.clone(), Value::from(value))).collect())
-            }
-            Some(Item::Record(_)) => Row::Bad("malformed"),
-            Some(Item::Line(line)) if stretch.format == Format::Txt => {
-                let line = String::from_utf8_lossy(&line);
-                let (url, caption) = line.trim().split_once(char::is_whitespace).unwrap_or((line.trim(), ""));
-                stretch.row(url, caption, Map::new())
-            }
-            Some(Item::Line(line)) => match serde_json::from_slice::<Map<String, Value>>(&line) {
-                Ok(mut map) => {
-                    let mut text = |column: &str| match map.remove(column) {
-                        Some(Value::String(text)) => text,
-                        _ => String::new(),
-                    };
-                    let (url, caption) = (text(&stretch.url), text(&stretch.caption));
-                    map.retain(|_, value| matches!(value, Value::String(_) | Value::Number(_) | Value::Bool(_)));
-                    stretch.row(&url, &caption, map)
-                }
-                Err(_) => Row::Bad("malformed"),
-            },
-        };
-        rows.push(row);
-    }
-    Ok(rows)
 }
 
 impl Stretch {
+    /// Whether a column is that of addresses or that of captions.
+    pub(crate) fn reads(&self, column: &str) -> bool {
+        column == self.url || column == self.caption
+    }
+
+    /// Size of the list when it was cut, in bytes, if it is known.
+    pub(crate) fn size_then(&self) -> Option<u64> {
+        match self.list_size {
+            0 => (self.list == self.file).then_some(self.size),
+            size => Some(size),
+        }
+    }
+
+    /// Reads the rows of a text list; `header` are the names of its columns where it begins with them.
+    fn read_text(&self, header: &[String]) -> std::io::Result<Rows> {
+        let mut walker = Walker::open(&self.file, self.format, self.offset)?;
+        let mut rows = Rows::default();
+        while (rows.rows.len() as u64) < self.rows {
+            let Some(item) = walker.next()? else { break };
+            match item {
+                Item::Record(record) => rows.push(self.record(record, header), walker.was_utf8()),
+                Item::Line(line) => {
+                    let text = String::from_utf8_lossy(&line);
+                    let row = if self.format == Format::Txt { self.line(&text) } else { self.object(&text) };
+                    rows.push(row, matches!(text, Cow::Borrowed(_)));
+                }
+            }
+        }
+        Ok(rows)
+    }
+
+    /// A row of CSV or TSV.
+    fn record(&self, record: Record, header: &[String]) -> Row {
+        let position = |name: &str| header.iter().position(|column| column == name).unwrap_or(usize::MAX);
+        let (url, caption) = (position(&self.url), position(&self.caption));
+        match record {
+            Record::Fields(mut fields) if fields.len() > url && fields.len() > caption => {
+                let (url, caption) = (std::mem::take(&mut fields[url]), std::mem::take(&mut fields[caption]));
+                let further = header.iter().zip(fields).filter(|(_, value)| !value.is_empty());
+                self.row(&url, &caption, further.map(|(name, value)| (name.clone(), Value::from(value))).collect())
+            }
+            _ => Row::Bad("malformed"),
+        }
+    }
+
+    /// A row of text: an address, a blank, a caption.
+    fn line(&self, line: &str) -> Row {
+        let (url, caption) = line.trim().split_once(char::is_whitespace).unwrap_or((line.trim(), ""));
+        self.row(url, caption, Map::new())
+    }
+
+    /// A row of JSON.
+    fn object(&self, text: &str) -> Row {
+        let Ok(mut map) = serde_json::from_str::<Map<String, Value>>(text) else { return Row::Bad("malformed") };
+        let mut text = |column: &str| as_text(map.remove(column)).unwrap_or_default();
+        let (url, caption) = (text(&self.url), text(&self.caption));
+        map.retain(|_, value| !value.is_null());
+        self.row(&url, &caption, map)
+    }
+
     /// A row with its further columns.
-    fn row(&self, url: &str, caption: &str, further: Map<String, Value>) -> Row {
+    pub(crate) fn row(&self, url: &str, caption: &str, further: Map<String, Value>) -> Row {
         if url.trim().is_empty() {
             return Row::Bad("no-url");
         }
@@ -297,24 +343,38 @@ fn extra(mut further: Map<String, Value>) -> String {
 }
 
 /// Records or lines of a text list.
-enum Walker {
+pub(crate) enum Walker {
     Records(Records),
     Lines(Lines),
     Elements(Elements),
 }
 
-enum Item {
+pub(crate) enum Item {
     Record(Record),
     Line(Vec<u8>),
 }
 
 impl Walker {
-    fn open(path: &Path, format: Format, offset: u64) -> std::io::Result<Self> {
+    pub(crate) fn open(path: &Path, format: Format, offset: u64) -> std::io::Result<Self> {
         Ok(match format {
             Format::Jsonl | Format::Txt => Walker::Lines(Lines::open(path, offset)?),
             Format::Json => Walker::Elements(Elements::open(path, offset)?),
             _ => Walker::Records(Records::open(path, format.delimiter(), offset)?),
         })
+    }
+
+    /// Opens a list at its first row, behind the header if there is one.
+    fn of_rows(path: &Path, format: Format) -> std::io::Result<Self> {
+        let mut walker = Walker::open(path, format, 0)?;
+        if format.has_header() {
+            walker.next()?;
+        }
+        Ok(walker)
+    }
+
+    /// Whether the last record was UTF-8.
+    fn was_utf8(&self) -> bool {
+        !matches!(self, Walker::Records(records) if !records.was_utf8())
     }
 
     fn offset(&self) -> u64 {
@@ -325,7 +385,7 @@ impl Walker {
         }
     }
 
-    fn next(&mut self) -> std::io::Result<Option<Item>> {
+    pub(crate) fn next(&mut self) -> std::io::Result<Option<Item>> {
         match self {
             Walker::Records(records) => Ok(records.read()?.map(Item::Record)),
             Walker::Elements(elements) => Ok(elements.read()?.map(Item::Line)),
@@ -343,82 +403,11 @@ impl Walker {
     }
 }
 
-/// The names of a list's columns.
-fn columns_of(path: &Path, format: Format) -> Result<Vec<String>, Error> {
-    let list = |why: String| Error::List { path: path.to_path_buf(), why };
-    if format == Format::Parquet {
-        let schema = parquet(path)?.schema().map_err(|error| list(error.to_string()))?;
-        return Ok(schema.iter_names().map(|name| name.to_string()).collect());
-    }
-    if format == Format::Txt {
-        return Ok(vec!["url".to_string(), "caption".to_string()]);
-    }
-    let io = |error: std::io::Error| list(error.to_string());
-    let mut walker = Walker::open(path, format, 0).map_err(io)?;
-    for _ in 0..MAX_PEEK {
-        match walker.next().map_err(io)? {
-            None => break,
-            Some(Item::Record(Record::Fields(fields))) => {
-                return Ok(fields.iter().map(|name| name.trim().trim_start_matches('\u{feff}').to_string()).collect());
-            }
-            Some(Item::Record(Record::Malformed)) => return Err(list("its header is malformed".to_string())),
-            Some(Item::Line(line)) => {
-                if let Ok(map) = serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&line) {
-                    return Ok(map.keys().cloned().collect());
-                }
-            }
-        }
-    }
-    Err(list("it has no header or no readable row".to_string()))
-}
-
-fn parquet(path: &Path) -> Result<ParquetReader<File>, Error> {
-    let file = File::open(path).map_err(|error| Error::List { path: path.to_path_buf(), why: error.to_string() })?;
-    Ok(ParquetReader::new(file))
-}
-
-fn read_parquet(stretch: &Stretch) -> Result<Vec<Row>, Error> {
-    let list = |error: polars::prelude::PolarsError| Error::List { path: stretch.list.clone(), why: error.to_string() };
-    let schema = parquet(&stretch.file)?.schema().map_err(list)?;
-    let named = |name: &str| name == stretch.url || name == stretch.caption;
-    // Numbers, truth values and texts; lists of numbers are embeddings as a rule, and large.
-    let flat = |kind: &str| ["utf8", "largeutf8", "int", "uint", "float", "bool"].iter().any(|word| kind.starts_with(word));
-    let wanted = schema.iter().filter(|(name, field)| named(name) || flat(&format!("{:?}", field.dtype).to_ascii_lowercase()));
-    let frame = parquet(&stretch.file)?
-        .with_columns(Some(wanted.map(|(name, _)| name.to_string()).collect()))
-        .with_slice(Some((stretch.first as usize, stretch.rows as usize)))
-        .finish()
-        .map_err(list)?;
-    let (urls, captions) = (frame.column(&stretch.url).map_err(list)?, frame.column(&stretch.caption).map_err(list)?);
-    let further: Vec<&Column> = frame.columns().iter().filter(|column| !named(column.name())).collect();
-    let row = |at: usize| {
-        let text = |column: &Column| match value(column, at) {
-            Some(Value::String(text)) => text,
-            Some(value) => value.to_string(),
-            None => String::new(),
-        };
-        let further = further.iter().filter_map(|column| Some((column.name().to_string(), value(column, at)?)));
-        stretch.row(&text(urls), &text(captions), further.collect())
-    };
-    Ok((0..frame.height()).map(row).collect())
-}
-
-/// A value of a table as JSON; `None` for null and for what is neither number, truth value nor text.
-fn value(column: &Column, row: usize) -> Option<Value> {
-    match column.get(row).ok()? {
-        AnyValue::String(text) => Some(text.into()),
-        AnyValue::StringOwned(text) => Some(text.as_str().into()),
-        AnyValue::Boolean(truth) => Some(truth.into()),
-        number @ (AnyValue::Float32(_) | AnyValue::Float64(_)) => number.extract::<f64>().map(Value::from),
-        number @ AnyValue::UInt64(_) => number.extract::<u64>().map(Value::from),
-        number => number.extract::<i64>().map(Value::from),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use polars::prelude::{Column, DataFrame, ParquetWriter};
+    use std::fs::File;
 
     fn write(name: &str, text: &str) -> (tempfile::TempDir, PathBuf) {
         let dir = tempfile::tempdir().expect("a folder");
@@ -431,7 +420,7 @@ mod tests {
         cut(path, Path::new("unused"), Asked::default(), None, rows)
             .expect("cut")
             .iter()
-            .flat_map(|stretch| read(stretch).expect("read"))
+            .flat_map(|stretch| read(stretch).expect("read").rows)
             .collect()
     }
 
@@ -520,9 +509,9 @@ mod tests {
         let pair = only("a.jsonl", json);
         assert_eq!((pair.page_url.as_str(), pair.licence.as_str()), ("http://e.org/p", "by"));
         assert_eq!(serde_json::from_str::<Value>(&pair.extra).expect("JSON")["n"], 7);
-        assert!(!pair.extra.contains("\"v\""));
+        assert_eq!(serde_json::from_str::<Value>(&pair.extra).expect("JSON")["v"], serde_json::json!([1, 2]));
         let long = only("b.jsonl", &json.replace("Ann", &"x".repeat(MAX_EXTRA)));
-        let left = serde_json::json!({"License": "by", "n": 7, "page_url": "http://e.org/p"});
+        let left = serde_json::json!({"License": "by", "n": 7, "v": [1, 2], "page_url": "http://e.org/p"});
         assert_eq!(serde_json::from_str::<Value>(&long.extra).expect("JSON"), left);
 
         let dir = tempfile::tempdir().expect("a folder");
@@ -570,7 +559,7 @@ mod tests {
             let stretches = cut(&path, &dir.path().join("lists"), Asked::default(), None, 1).expect("cut");
             assert_eq!(stretches.len(), 2, "{name}");
             std::fs::remove_dir_all(dir.path().join("lists")).expect("removed");
-            assert_eq!(bare(read(&stretches[1]).expect("read")), [pair("http://e.org/2", "two")], "{name}");
+            assert_eq!(bare(read(&stretches[1]).expect("read").rows), [pair("http://e.org/2", "two")], "{name}");
         }
         let broken = dir.path().join("d.csv.gz");
         std::fs::write(&broken, b"url,caption").expect("written");
@@ -589,13 +578,74 @@ mod tests {
         );
         let stretches =
             cut(&path, Path::new("unused"), Asked { url: Some("link"), caption: Some("words"), hash: None }, None, 10).expect("cut");
-        assert_eq!(bare(read(&stretches[0]).expect("read")), [pair("http://e.org/1", "one")]);
+        assert_eq!(bare(read(&stretches[0]).expect("read").rows), [pair("http://e.org/1", "one")]);
         std::fs::write(&path, "link,words\n").expect("written");
         assert!(read(&stretches[0]).expect_err("refused").to_string().contains("changed"));
         let (_dir, odd) = write("a.bin", "");
         assert!(cut(&odd, Path::new("unused"), Asked::default(), None, 10).expect_err("refused").to_string().contains(".parquet"));
         let (_dir, damaged) = write("a.parquet", "PAR1 nothing");
         assert!(cut(&damaged, Path::new("unused"), Asked::default(), None, 10).is_err());
+    }
+
+    #[test]
+    fn numbers_are_captions_too() {
+        let json = "{\"url\":\"http://e.org/1\",\"caption\":2024}\n{\"url\":\"http://e.org/1\",\"caption\":true}\n{\"url\":\"http://e.org/1\",\"caption\":[1]}\n";
+        let (_dir, path) = write("a.jsonl", json);
+        assert_eq!(bare(all(&path, 10)), [pair("http://e.org/1", "2024"), pair("http://e.org/1", "true"), Row::Bad("no-caption")]);
+    }
+
+    #[test]
+    fn rows_with_other_bytes_than_utf8_are_kept_and_counted() {
+        let texts: [(&str, &[u8]); 3] = [
+            ("a.csv", b"url,caption\nhttp://e.org/1,caf\xe9\nhttp://e.org/2,two\n"),
+            ("a.txt", b"http://e.org/1 caf\xe9\nhttp://e.org/2 two\n"),
+            ("a.jsonl", b"{\"url\":\"http://e.org/1\",\"caption\":\"caf\xe9\"}\n{\"url\":\"http://e.org/2\",\"caption\":\"two\"}\n"),
+        ];
+        for (name, text) in texts {
+            let dir = tempfile::tempdir().expect("a folder");
+            let path = dir.path().join(name);
+            std::fs::write(&path, text).expect("written");
+            let stretches = cut(&path, Path::new("unused"), Asked::default(), None, 10).expect("cut");
+            let read = read(&stretches[0]).expect("read");
+            assert_eq!(read.not_utf8, 1, "{name}");
+            assert_eq!(bare(read.rows), [pair("http://e.org/1", "caf\u{fffd}"), pair("http://e.org/2", "two")], "{name}");
+        }
+    }
+
+    #[test]
+    fn marked_text_and_lines_of_old_macs_are_read() {
+        let expected = [pair("http://e.org/1", "one"), pair("http://e.org/2", "two")];
+        for (name, text) in [
+            ("a.txt", "\u{feff}http://e.org/1 one\nhttp://e.org/2 two\n"),
+            ("a.jsonl", "\u{feff}{\"url\":\"http://e.org/1\",\"caption\":\"one\"}\n{\"url\":\"http://e.org/2\",\"caption\":\"two\"}\n"),
+            ("a.csv", "url,caption\rhttp://e.org/1,one\rhttp://e.org/2,two\r"),
+            ("b.csv", "\u{feff}url,caption\r\nhttp://e.org/1,one\r\nhttp://e.org/2,two"),
+        ] {
+            let (_dir, path) = write(name, text);
+            for rows in [1, 10] {
+                assert_eq!(bare(all(&path, rows)), expected, "{name} in stretches of {rows}");
+            }
+        }
+    }
+
+    #[test]
+    fn empty_lists_have_no_stretches_and_are_refused_when_checked() {
+        for (name, text) in
+            [("a.csv", ""), ("a.csv", "url,caption\n"), ("a.json", "[]"), ("a.jsonl", ""), ("a.txt", "\n"), ("a.parquet", "")]
+        {
+            let (_dir, path) = write(name, text);
+            assert!(cut(&path, Path::new("unused"), Asked::default(), None, 10).expect("cut").is_empty(), "{name}");
+            assert!(check(&path, Asked::default()).expect_err("refused").to_string().contains("empty"), "{name}");
+        }
+        let (_dir, path) = write("a.csv", "url,caption\nhttp://e.org/1,one\n");
+        check(&path, Asked::default()).expect("fine");
+        assert!(check(&path, Asked { url: Some("u"), ..Asked::default() }).is_err());
+        let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        std::io::Write::write_all(&mut packer, b"a,b\n1,2\n").expect("packed");
+        let packed = path.with_file_name("b.csv.gz");
+        std::fs::write(&packed, packer.finish().expect("packed")).expect("written");
+        assert!(check(&packed, Asked::default()).expect_err("refused").to_string().contains("no column of url"));
+        check(&packed, Asked { url: Some("a"), caption: Some("b"), hash: None }).expect("fine");
     }
 
     #[test]

@@ -3,8 +3,8 @@
 //! Damage costs the record in which it lies: reading goes on at the next thing that looks like the beginning of a record. Only one
 //! record is in memory at a time.
 
-use crate::gzip::{Gunzip, Step};
-use memchr::memmem;
+use crate::gzip::{Gunzip, MAGIC, Step};
+use memchr::{memchr_iter, memmem};
 use serde::{Deserialize, Serialize};
 use std::io::{Cursor, Read, Result};
 
@@ -16,12 +16,17 @@ const MAX_BLOCK: usize = 32 << 20;
 const CHUNK: usize = 256 << 10;
 /// What a record begins with.
 const VERSION: &[u8] = b"WARC/";
+/// Length of the longest first line of a record, `WARC/1.0` with its line end.
+const VERSION_LINE: usize = VERSION.len() + 5;
 
 /// A place between two records: where a gzip member begins, and how many records after it were read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Position {
     pub(crate) offset: u64,
     pub(crate) skip: u64,
+    /// Whether the file is packed, once that is known: what stands at the offset may be damaged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) packed: Option<bool>,
 }
 
 /// A record: its head, and its block.
@@ -47,10 +52,49 @@ pub(crate) fn field<'a>(head: &'a [u8], name: &str) -> Option<&'a str> {
     })
 }
 
+/// Where the head of a record or of an HTTP message ends, and where its body begins: around the first empty line, whose end may be a
+/// line feed alone, as files made by hand have it.
+pub(crate) fn head_end(bytes: &[u8]) -> Option<(usize, usize)> {
+    memchr_iter(b'\n', bytes).find_map(|line| {
+        let body = match bytes.get(line + 1)? {
+            b'\n' => line + 2,
+            b'\r' if bytes.get(line + 2) == Some(&b'\n') => line + 3,
+            _ => return None,
+        };
+        Some((line - usize::from(line > 0 && bytes[line - 1] == b'\r'), body))
+    })
+}
+
 /// Whether bytes are a record's beginning with its whole head.
 fn begins_record(bytes: &[u8]) -> bool {
-    let end = || memmem::find(&bytes[..bytes.len().min(MAX_HEAD)], b"\r\n\r\n");
-    bytes.starts_with(VERSION) && end().is_some_and(|end| field(&bytes[..end], "Content-Length").is_some())
+    let end = || head_end(&bytes[..bytes.len().min(MAX_HEAD)]);
+    bytes.starts_with(VERSION) && end().is_some_and(|(end, _)| field(&bytes[..end], "Content-Length").is_some())
+}
+
+/// Whether bytes begin with a record's whole first line.
+fn begins_line(bytes: &[u8]) -> bool {
+    let version = bytes.strip_prefix(VERSION).and_then(|rest| rest.split_first_chunk::<3>());
+    version.is_some_and(|([major, dot, minor], end)| {
+        major.is_ascii_digit() && *dot == b'.' && minor.is_ascii_digit() && (end.starts_with(b"\n") || end.starts_with(b"\r\n"))
+    })
+}
+
+/// Where the next record begins in bytes that begin with none: where a line does so, or after bytes that are no line.
+fn next_version(bytes: &[u8]) -> Option<usize> {
+    memmem::find_iter(bytes, VERSION).find(|&at| at > 0 && (bytes[at - 1] == b'\n' || begins_line(&bytes[at..])))
+}
+
+/// Whether a file is packed: by what it begins with, and if that is damaged, by its name and by what comes first in its first bytes, the
+/// beginning of a member or that of a record, which members that are not compressed hold too.
+fn is_packed(bytes: &[u8], named_packed: bool) -> bool {
+    if begins_line(bytes) {
+        return false;
+    }
+    match (memmem::find(bytes, &MAGIC), next_version(bytes)) {
+        (None, None) => named_packed,
+        (Some(member), Some(record)) => member < record || named_packed,
+        (member, _) => member.is_some(),
+    }
 }
 
 enum Bytes<R> {
@@ -60,7 +104,7 @@ enum Bytes<R> {
 
 /// Where a record lies in the buffer.
 enum Located {
-    Whole { head: (usize, usize), end: usize },
+    Whole { head: (usize, usize), block: (usize, usize) },
     Damaged,
     End,
 }
@@ -76,6 +120,8 @@ pub(crate) struct Records<R> {
     /// Whether `at` is where a record should begin, after damage.
     is_start: bool,
     anchor: Position,
+    /// Records that were read.
+    pub(crate) whole: u64,
     /// Records that could not be read.
     pub(crate) damaged: u64,
     /// Records whose block is too long to be read.
@@ -85,23 +131,33 @@ pub(crate) struct Records<R> {
 type Whole<R> = std::io::Chain<Cursor<Vec<u8>>, R>;
 
 impl<R: Read> Records<Whole<R>> {
-    /// Reads `input`, which was opened at the position's offset.
+    /// Reads `input`, which was opened at the position's offset. `named_packed` says what the file's name does, for a file whose bytes
+    /// do not show it.
     ///
     /// # Errors
     /// When the input cannot be read.
-    pub(crate) fn new(mut input: R, from: Position) -> Result<Self> {
+    pub(crate) fn new(mut input: R, from: Position, named_packed: bool) -> Result<Self> {
         let mut start = Vec::new();
-        (&mut input).take(2).read_to_end(&mut start)?;
-        let packed = start == [0x1f, 0x8b];
+        let packed = match from.packed {
+            Some(packed) => packed,
+            None => {
+                (&mut input).take(VERSION_LINE as u64).read_to_end(&mut start)?;
+                if !start.starts_with(&MAGIC) && !begins_line(&start) {
+                    (&mut input).take(CHUNK as u64).read_to_end(&mut start)?;
+                }
+                is_packed(&start, named_packed)
+            }
+        };
         let input = Cursor::new(start).chain(input);
         let bytes = if packed { Bytes::Packed(Box::new(Gunzip::new(input, from.offset))) } else { Bytes::Plain(input, from.offset) };
-        let anchor = Position { offset: from.offset, skip: 0 };
-        let mut records = Records { bytes, data: Vec::new(), at: 0, mark: None, is_start: false, anchor, damaged: 0, oversize: 0 };
+        let anchor = Position { offset: from.offset, skip: 0, packed: Some(packed) };
+        let mut records =
+            Records { bytes, data: Vec::new(), at: 0, mark: None, is_start: false, anchor, whole: 0, damaged: 0, oversize: 0 };
         for _ in 0..from.skip {
             records.next()?;
         }
         // Counted by the reader before us.
-        (records.damaged, records.oversize) = (0, 0);
+        (records.whole, records.damaged, records.oversize) = (0, 0, 0);
         Ok(records)
     }
 }
@@ -118,20 +174,21 @@ impl<R: Read> Records<R> {
     /// # Errors
     /// When the input cannot be read.
     pub(crate) fn next(&mut self) -> Result<Option<Record<'_>>> {
-        let (head, end) = loop {
+        let (head, block) = loop {
             self.settle();
             match self.locate()? {
                 Located::End => return Ok(None),
-                Located::Whole { head, end } => break (head, end),
+                Located::Whole { head, block } => break (head, block),
                 Located::Damaged => {
                     self.damaged += 1;
                     self.find_record()?;
                 }
             }
         };
-        self.at = end;
+        self.at = block.1;
         self.anchor.skip += 1;
-        Ok(Some(Record { head: &self.data[head.0..head.1], block: &self.data[head.1 + 4..end] }))
+        self.whole += 1;
+        Ok(Some(Record { head: &self.data[head.0..head.1], block: &self.data[block.0..block.1] }))
     }
 
     /// Forgets what was read, and remembers where we are if that is a place to begin at.
@@ -145,10 +202,12 @@ impl<R: Read> Records<R> {
         }
         match &self.bytes {
             Bytes::Packed(gunzip) if self.data.is_empty() && gunzip.is_between() => {
-                self.anchor = Position { offset: gunzip.offset(), skip: 0 };
+                self.anchor = Position { offset: gunzip.offset(), skip: 0, ..self.anchor };
             }
             Bytes::Packed(_) => {}
-            Bytes::Plain(_, offset) => self.anchor = Position { offset: offset - (self.data.len() - self.at) as u64, skip: 0 },
+            Bytes::Plain(_, offset) => {
+                self.anchor = Position { offset: offset - (self.data.len() - self.at) as u64, skip: 0, ..self.anchor };
+            }
         }
     }
 
@@ -198,28 +257,33 @@ impl<R: Read> Records<R> {
                 Step::Data | Step::MemberEnd => {}
             }
         }
-        let length = loop {
+        let (length, begin) = loop {
             let seen = &self.data[self.at..];
             if !seen.starts_with(&VERSION[..VERSION.len().min(seen.len())]) {
                 return Ok(Located::Damaged);
             }
-            if let Some(length) = memmem::find(&seen[..seen.len().min(MAX_HEAD)], b"\r\n\r\n") {
-                break length;
+            if let Some(found) = head_end(&seen[..seen.len().min(MAX_HEAD)]) {
+                break found;
             }
             if seen.len() >= MAX_HEAD || matches!(self.grow()?, Step::End | Step::Damaged) {
                 return Ok(Located::Damaged);
             }
         };
-        let head = (self.at, self.at + length);
+        let (head, begin) = ((self.at, self.at + length), self.at + begin);
+        // A head may be cut by members too, but no line of it looks like a record's first.
+        if let Some(mark) = self.mark.filter(|mark| (self.at + 1..begin).contains(mark) && self.data[*mark..].starts_with(VERSION)) {
+            (self.at, self.is_start) = (mark, true);
+            return Ok(Located::Damaged);
+        }
         let Some(block) = field(&self.data[head.0..head.1], "Content-Length").and_then(|text| text.parse::<usize>().ok()) else {
             return Ok(Located::Damaged);
         };
         if block > MAX_BLOCK {
             self.oversize += 1;
-            self.at = head.1 + 4;
+            self.at = begin;
             return self.pass_by(block);
         }
-        let end = head.1 + 4 + block;
+        let end = begin + block;
         // On to the end of its member, where there is one, so that its sum has been compared.
         while self.data.len() <= end + 4 && !(self.is_between() && self.data.len() >= end) {
             match self.grow()? {
@@ -233,7 +297,7 @@ impl<R: Read> Records<R> {
                 return Ok(Located::Damaged);
             }
         }
-        Ok(Located::Whole { head, end })
+        Ok(Located::Whole { head, block: (begin, end) })
     }
 
     /// Reads past `left` bytes of a block, keeping nothing, and finds the record after it.
@@ -255,15 +319,16 @@ impl<R: Read> Records<R> {
     /// Goes to the next place at which a record may begin.
     fn find_record(&mut self) -> Result<()> {
         while !std::mem::take(&mut self.is_start) {
-            if let Some(found) = memmem::find(&self.data[self.at..], b"\nWARC/") {
-                self.at += found + 1;
+            if let Some(found) = next_version(&self.data[self.at..]) {
+                self.at += found;
                 return Ok(());
             }
             if let Some(mark) = self.mark.filter(|mark| *mark > self.at) {
                 self.at = mark;
                 return Ok(());
             }
-            self.at = self.data.len().saturating_sub(VERSION.len()).max(self.at);
+            // What is left may be cut in a first line; the byte before it tells whether it begins one.
+            self.at = self.data.len().saturating_sub(VERSION_LINE).max(self.at);
             self.forget();
             if self.grow()? == Step::End {
                 self.at = self.data.len();
@@ -297,7 +362,7 @@ mod tests {
     }
 
     fn open(bytes: &[u8], from: Position) -> Records<Whole<&[u8]>> {
-        Records::new(&bytes[from.offset as usize..], from).expect("opened")
+        Records::new(&bytes[from.offset as usize..], from, false).expect("opened")
     }
 
     /// Numbers and blocks of the records, and how many were damaged.
@@ -364,6 +429,77 @@ mod tests {
         assert_eq!(numbers(&plain), (vec!["0".to_string(), "2".to_string()], 1));
         let endless = [one(0), vec![b'x'; 3 * CHUNK], b"\r\n".to_vec(), one(2)].concat();
         assert_eq!(numbers(&endless).0.len(), 2);
+    }
+
+    /// Reads a file in parts of `size` records, each by a reader of its own that begins where the one before said; numbers of the
+    /// records, and how many were damaged.
+    fn in_parts(bytes: &[u8], size: usize, named_packed: bool) -> (Vec<usize>, u64) {
+        let (mut from, mut found, mut damaged) = (Position::default(), Vec::new(), 0);
+        loop {
+            let mut records = Records::new(&bytes[from.offset as usize..], from, named_packed).expect("opened");
+            let mut before = (from, 0);
+            for number in 0.. {
+                before = (records.position(), records.damaged);
+                let Some(record) = records.next().expect("read") else { return (found, damaged + records.damaged) };
+                if number == size {
+                    break;
+                }
+                let uri = record.field("WARC-Target-URI").unwrap_or_default();
+                found.push(uri.trim_start_matches("http://e.org/").parse().expect("a number"));
+            }
+            damaged += before.1;
+            from = before.0;
+        }
+    }
+
+    #[test]
+    fn damage_costs_itself_wherever_parts_begin() {
+        // Bytes without an order, and without the beginning of a member.
+        let noise: Vec<u8> =
+            (1..334u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8 | 1).map(|b| if b == 0x1f { 3 } else { b }).collect();
+        let records: Vec<Vec<u8>> = (0..40).map(|number| record(number, &"some words ".repeat(20))).collect();
+        let whole: Vec<usize> = (0..40).collect();
+        for bad in [0, 9, 10, 19, 20] {
+            let put = |pack: fn(&[u8]) -> Vec<u8>| -> Vec<u8> {
+                let parts = records.iter().enumerate();
+                parts.flat_map(|(number, record)| [if number == bad { noise.clone() } else { Vec::new() }, pack(record)].concat()).collect()
+            };
+            for (form, bytes) in [put(pack), put(<[u8]>::to_vec)].iter().enumerate() {
+                for size in [5, 7, 10, 100] {
+                    assert_eq!(in_parts(bytes, size, false), (whole.clone(), 1), "form {form}, noise before {bad}, parts of {size}");
+                }
+            }
+        }
+        // One wrong byte where the file begins costs the record that it lies in.
+        for (first, packed) in [(0x1e, pack as fn(&[u8]) -> Vec<u8>), (b'X', <[u8]>::to_vec as fn(&[u8]) -> Vec<u8>)] {
+            let mut bytes: Vec<u8> = records.iter().flat_map(|record| packed(record)).collect();
+            bytes[0] = first;
+            assert_eq!(in_parts(&bytes, 10, false), (whole[1..].to_vec(), 1), "{first}");
+        }
+        // Noise that is longer than what is looked at: the name decides.
+        let bytes = [noise.repeat(1000), records.iter().flat_map(|record| pack(record)).collect()].concat();
+        assert_eq!(in_parts(&bytes, 10, true), (whole, 1));
+    }
+
+    #[test]
+    fn heads_may_end_their_lines_with_line_feeds() {
+        assert_eq!(head_end(b"a: b\r\nc: d\r\n\r\nbody\n\n"), Some((10, 14)));
+        assert_eq!(head_end(b"a: b\nc: d\n\nbody"), Some((9, 11)));
+        assert_eq!(head_end(b"a: b\n\r\nbody"), Some((4, 7)));
+        assert_eq!(head_end(b"a: b\r\n\r"), None);
+        let lean = |number| String::from_utf8(record(number, "lean")).expect("text").replace("\r\n", "\n").into_bytes();
+        let own = |number: &str, block: &str| (number.to_string(), block.to_string());
+        let expected = vec![own("0", "a"), own("1", "lean"), own("2", "c")];
+        for parts in [[record(0, "a"), lean(1), record(2, "c")], [record(0, "a"), lean(1), record(2, "c")].map(|part| pack(&part))] {
+            assert_eq!(all(&parts.concat()), (expected.clone(), 0));
+        }
+    }
+
+    #[test]
+    fn a_head_without_an_end_takes_no_other_record() {
+        let endless = pack(b"WARC/1.0\r\nWARC-Target-URI: http://e.org/1\r\nContent-Length: 5\r\n");
+        let (found, damaged) = all(&[pack(&record(0, "a")), endless, pack(&record(2, "c"))].concat());
+        assert_eq!((found, damaged), (vec![("0".to_string(), "a".to_string()), ("2".to_string(), "c".to_string())], 1));
     }
 
     #[test]

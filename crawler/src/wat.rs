@@ -5,6 +5,7 @@
 
 use crate::fetch::AGENT;
 use crate::linked::Image;
+use crate::mend::mend;
 use crate::optout::Directives;
 use crate::outline::{MARK, outline};
 use crate::page::{Found, MAX_IMAGES, Page, Place};
@@ -36,13 +37,31 @@ pub(crate) fn read(block: &[u8], url: &Url) -> Option<Option<Page>> {
     if outline.images.is_empty() {
         return Some(None);
     }
-    let record: Outer = serde_json::from_slice(&outline.around).ok()?;
-    let images = outline.images.into_iter().filter_map(Image::read);
-    Some(Some(page_of(record, images, url)))
+    let mended;
+    let record: Outer = match serde_json::from_slice(&outline.around) {
+        Ok(record) => record,
+        Err(_) => {
+            mended = mend(&outline.around);
+            serde_json::from_slice(&mended).ok()?
+        }
+    };
+    let mut unreadable = 0;
+    let images = outline.images.into_iter().filter_map(|object| {
+        let image = Image::read(object);
+        unreadable += u64::from(image.is_none());
+        image
+    });
+    let mut page = page_of(record, images, url);
+    page.unreadable = unreadable;
+    Some(Some(page))
 }
 
 /// [`read`] for records that have no outline, by reading every byte as JSON.
 fn read_whole(block: &[u8], url: &Url) -> Option<Option<Page>> {
+    read_sound(block, url).or_else(|| read_sound(&mend(block), url))
+}
+
+fn read_sound(block: &[u8], url: &Url) -> Option<Option<Page>> {
     let record: Outer = serde_json::from_slice(block).ok()?;
     let value: Value = serde_json::from_slice(block).ok()?;
     let links = value.pointer("/Envelope/Payload-Metadata/HTTP-Response-Metadata/HTML-Metadata/Links")?.as_array()?;
@@ -85,6 +104,11 @@ fn take(page: &mut Page, base: &Url, image: Image) {
     }
 }
 
+/// Reads a value; `null` is as good as nothing.
+fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
+}
+
 #[derive(Deserialize)]
 struct Outer<'a> {
     #[serde(rename = "Envelope", borrow)]
@@ -95,7 +119,7 @@ struct Outer<'a> {
 struct Envelope<'a> {
     #[serde(rename = "Payload-Metadata", borrow)]
     payload: Payload<'a>,
-    #[serde(rename = "WARC-Header-Metadata", default, borrow)]
+    #[serde(rename = "WARC-Header-Metadata", default, borrow, deserialize_with = "or_default")]
     header: Header<'a>,
 }
 
@@ -114,7 +138,7 @@ struct Payload<'a> {
 
 #[derive(Deserialize)]
 struct Response<'a> {
-    #[serde(rename = "Headers", default)]
+    #[serde(rename = "Headers", default, deserialize_with = "or_default")]
     headers: Headers,
     #[serde(rename = "HTML-Metadata", borrow)]
     html: HtmlMetadata<'a>,
@@ -122,7 +146,7 @@ struct Response<'a> {
 
 #[derive(Deserialize)]
 struct HtmlMetadata<'a> {
-    #[serde(rename = "Head", default, borrow)]
+    #[serde(rename = "Head", default, borrow, deserialize_with = "or_default")]
     head: Head<'a>,
 }
 
@@ -130,9 +154,9 @@ struct HtmlMetadata<'a> {
 struct Head<'a> {
     #[serde(rename = "Base", default, borrow)]
     base: Text<'a>,
-    #[serde(rename = "Metas", default, borrow)]
+    #[serde(rename = "Metas", default, borrow, deserialize_with = "or_default")]
     metas: Vec<Meta<'a>>,
-    #[serde(rename = "Link", default, borrow)]
+    #[serde(rename = "Link", default, borrow, deserialize_with = "or_default")]
     links: Vec<HeadLink<'a>>,
 }
 
@@ -275,6 +299,37 @@ mod tests {
         );
         let spaced = record("", "", "{\"path\":\"IMG@/src\",\"url\":\"i.jpg\",\"alt\":\"i\"}").replace("\"Links\":[", "\"Links\" : [ ");
         assert_eq!(pairs(&spaced).len(), 1);
+    }
+
+    #[test]
+    fn strings_that_json_refuses_are_mended() {
+        let image = |alt: &str| format!("{{\"path\":\"IMG@/src\",\"url\":\"i.jpg\",\"alt\":\"{alt}\"}}");
+        let links = [image("a \\ud83d b"), image("go\\xod"), image("c\td"), image("plain")].join(",");
+        let captions: Vec<String> = pairs(&record("", "", &links)).into_iter().map(|(_, _, caption)| caption).collect();
+        assert_eq!(captions, ["a \u{fffd} b", "go\\xod", "c d", "plain"]);
+        let meta = "\"Metas\":[{\"name\":\"robots\",\"content\":\"noai \\ud83d\"}]";
+        assert_eq!(pairs(&record("", meta, &links)).len(), 4);
+        // What cannot be read is counted, and costs nothing else.
+        let links = [image("one").replace("}", ",\"w\":NaN}"), image("two")].join(",");
+        let page = page(record("", "", &links).as_bytes()).expect("a record").expect("images");
+        assert_eq!((page.images.len(), page.unreadable), (1, 1));
+    }
+
+    #[test]
+    fn null_is_nothing() {
+        let image = "{\"path\":\"IMG@/src\",\"url\":\"i.jpg\",\"alt\":\"i\"}";
+        let whole = record("", "", image);
+        for (some, none) in [
+            ("\"Head\":{}", "\"Head\":null"),
+            ("\"Headers\":{}", "\"Headers\":null"),
+            ("\"Head\":{}", "\"Head\":{\"Metas\":null,\"Link\":null,\"Base\":null}"),
+            ("{\"WARC-Type\":\"response\",\"WARC-Date\":\"2026-01-01T00:00:01Z\"}", "null"),
+        ] {
+            let text = whole.replace(some, none);
+            assert!(text != whole && pairs(&text).len() == 1, "{text}");
+            let url = Url::parse("https://e.org/a").expect("a URL");
+            assert_eq!(read_whole(text.as_bytes(), &url).expect("a record").expect("images").images.len(), 1, "{text}");
+        }
     }
 
     #[test]

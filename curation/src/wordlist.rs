@@ -24,7 +24,7 @@ const PAIRS_PER_WORD: f64 = 0.4;
 /// What to make a list of.
 #[derive(Clone, Debug)]
 pub struct WordlistOptions {
-    /// MediaWiki XML dumps, plain or bzip2; all are counted together.
+    /// MediaWiki XML dumps, plain or bzip2; all are counted together. Without any the list is made of the other sources.
     pub dumps: Vec<PathBuf>,
     /// Hourly page views files, or folders of them; all are added up.
     pub pageviews: Vec<PathBuf>,
@@ -353,6 +353,9 @@ fn propose(
 fn why_empty(options: &WordlistOptions, summary: &WordlistSummary) -> String {
     if summary.cut.iter().sum::<u64>() > 0 {
         return format!("the limit is {}", options.limit);
+    }
+    if options.dumps.is_empty() {
+        return "the files that were named hold no query, and no dump was named".to_string();
     }
     let DumpCounts { pages, articles, .. } = summary.dump;
     format!("{articles} articles of {pages} pages have {} different words, none of them {} times", summary.distinct, options.min_count)

@@ -4,6 +4,7 @@ use crate::jpeg::{self, Jpeg};
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbImage};
 use std::io::Cursor;
+use std::sync::Mutex;
 
 /// A picture format that diptych accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,6 +101,13 @@ pub struct Picture {
     pub turned: bool,
 }
 
+/// Bytes that a decoder may take beside those of the pixels.
+const BESIDE_PIXELS: u64 = 64 << 20;
+/// Pictures of more pixels are decoded one after the other, whatever the number of threads: with 16 bits a channel one of 64 megapixels
+/// takes 512 MiB on the way.
+const LARGE_PIXELS: u64 = 1 << 24;
+static ONE_LARGE: Mutex<()> = Mutex::new(());
+
 /// Decodes `bytes` by what they are, whatever their name or header claims. EXIF orientation is applied, transparency is
 /// laid over white as img2dataset does, an animation gives its first frame.
 ///
@@ -123,9 +131,9 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture, PictureError> {
         return Ok(upright(DynamicImage::ImageRgb8(pixels), format, jpeg.orientation()));
     }
     let mut caps = image::Limits::default();
-    // The decoder's own buffers: 16-bit RGBA is the widest of them.
-    caps.max_alloc = Some(limits.max_pixels * 8 + (64 << 20));
-    reader.limits(caps);
+    // Beside pixels: profiles and texts, which may be packed to be large.
+    caps.max_alloc = Some(BESIDE_PIXELS);
+    reader.limits(caps.clone());
     let mut decoder = reader.into_decoder().map_err(damaged)?;
     let (width, height) = decoder.dimensions();
     if width.max(height) > limits.max_side || u64::from(width) * u64::from(height) > limits.max_pixels {
@@ -137,6 +145,11 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture, PictureError> {
     if format == Format::Jpeg && is_cut_jpeg(bytes) {
         return Err(PictureError::Damaged("the JPEG is cut off".to_string()));
     }
+    let pixels = u64::from(width) * u64::from(height);
+    // 16-bit RGBA is the widest.
+    caps.max_alloc = Some(pixels * 8 + BESIDE_PIXELS);
+    decoder.set_limits(caps).map_err(damaged)?;
+    let _alone = (pixels > LARGE_PIXELS).then(|| ONE_LARGE.lock().unwrap_or_else(|poisoned| poisoned.into_inner()));
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     Ok(upright(DynamicImage::from_decoder(decoder).map_err(damaged)?, format, orientation))
 }

@@ -19,9 +19,11 @@ pub enum ResizeMode {
     KeepRatio,
     /// The longer side becomes `n`.
     KeepRatioLargest,
-    /// The shorter side becomes `n`, then the middle `n` x `n` is cut out.
+    /// The shorter side becomes `n`, then the middle `n` x `n` is cut out; under "only if bigger" one whose shorter side is not larger than
+    /// `n` is left whole.
     CenterCrop,
-    /// The longer side becomes `n`, then white bars fill it up to `n` x `n`.
+    /// The longer side becomes `n`, then white bars fill it up to `n` x `n`; under "only if bigger" one whose longer side is not larger than
+    /// `n` gets none.
     Border,
 }
 
@@ -54,8 +56,9 @@ impl ResizeMode {
             ResizeMode::No => true,
             ResizeMode::KeepRatio => stays(width.min(height)),
             ResizeMode::KeepRatioLargest => stays(width.max(height)),
-            ResizeMode::CenterCrop => stays(width.min(height)) && width.max(height) <= n,
-            ResizeMode::Border => false,
+            // As in img2dataset, one that need not shrink is neither cut nor framed.
+            ResizeMode::CenterCrop => (only_if_bigger && width.min(height) <= n) || (width, height) == (n, n),
+            ResizeMode::Border => (only_if_bigger && width.max(height) <= n) || (width, height) == (n, n),
         }
     }
 
@@ -76,16 +79,14 @@ impl ResizeMode {
         Some((pair(fitted), pair(((fitted.0 - sides.0) / 2, (fitted.1 - sides.1) / 2)), pair(sides)))
     }
 
-    /// Brings `pixels` to size `n`. With `only_if_bigger` a smaller picture is not blown up: it keeps its sides, so that what is
-    /// stored holds only what was received ([`ResizeMode::Border`] still adds its bars).
+    /// Brings `pixels` to size `n`. With `only_if_bigger` a picture whose side in question is not larger than `n` stays as it is: it is
+    /// neither blown up, nor cut by [`ResizeMode::CenterCrop`], nor framed by [`ResizeMode::Border`].
     pub fn apply(self, pixels: RgbImage, n: u32, only_if_bigger: bool) -> RgbImage {
         let (width, height) = pixels.dimensions();
-        let fitted = |side: u32| {
-            if side == n || (side < n && only_if_bigger) {
-                return pixels.clone();
-            }
-            shrink(&pixels, scaled(width, n, side), scaled(height, n, side))
-        };
+        if self.leaves((width, height), n, only_if_bigger) {
+            return pixels;
+        }
+        let fitted = |side: u32| shrink(&pixels, scaled(width, n, side), scaled(height, n, side));
         match self {
             ResizeMode::No => pixels,
             ResizeMode::KeepRatio => fitted(width.min(height)),
@@ -150,10 +151,22 @@ mod tests {
         assert_eq!(sides(ResizeMode::CenterCrop, 400, 300), (100, 100));
         assert_eq!(sides(ResizeMode::Border, 400, 300), (100, 100));
         assert_eq!(sides(ResizeMode::KeepRatio, 40, 30), (40, 30));
-        assert_eq!(sides(ResizeMode::Border, 40, 30), (100, 100));
         assert_eq!(sides(ResizeMode::KeepRatioLargest, 9000, 1), (100, 1));
+        // What need not shrink is left whole, as img2dataset leaves it.
+        for (width, height) in [(40, 30), (100, 30), (400, 30), (400, 100), (100, 100)] {
+            assert_eq!(sides(ResizeMode::CenterCrop, width, height), (width, height));
+        }
+        for (width, height) in [(40, 30), (100, 30), (100, 100)] {
+            assert_eq!(sides(ResizeMode::Border, width, height), (width, height));
+        }
+        assert_eq!(sides(ResizeMode::CenterCrop, 400, 101), (100, 100));
+        assert_eq!(sides(ResizeMode::Border, 101, 30), (100, 100));
+        for mode in [ResizeMode::CenterCrop, ResizeMode::Border] {
+            for (width, height) in [(40, 30), (100, 30), (400, 100), (400, 300), (100, 100)] {
+                assert_eq!(mode.apply(RgbImage::new(width, height), 100, false).dimensions(), (100, 100), "{mode} {width} x {height}");
+            }
+        }
         assert_eq!(ResizeMode::KeepRatio.apply(RgbImage::new(40, 30), 100, false).dimensions(), (133, 100));
-        assert_eq!(ResizeMode::CenterCrop.apply(RgbImage::new(40, 30), 100, false).dimensions(), (100, 100));
     }
 
     #[test]

@@ -30,6 +30,22 @@ impl Catalogue {
         })
     }
 
+    /// The number and state of a source; `None` when it is unknown.
+    ///
+    /// # Errors
+    /// `Catalogue` when the file cannot be read.
+    pub fn find_source(&self, kind: &str, location: &str) -> Result<Option<(u64, String)>, Error> {
+        Ok(self.read("find a source", statement!("source_find"), (kind, location), |row| Ok((unsigned(row, 0)?, row.get(1)?)))?.pop())
+    }
+
+    /// The input of the newest plan job of a source, whatever became of it.
+    ///
+    /// # Errors
+    /// `Catalogue` when the file cannot be read.
+    pub fn newest_plan(&self, source: u64) -> Result<Option<String>, Error> {
+        Ok(self.read("find a job", statement!("plan_newest"), [signed(source)], |row| row.get(0))?.pop())
+    }
+
     /// Moves a source to a state.
     ///
     /// # Errors
@@ -162,6 +178,21 @@ mod tests {
         assert_eq!(catalogue.next_job(source, JobKind::Fetch).expect("asked"), None);
         assert_eq!(catalogue.next_job(source, JobKind::Plan).expect("leased").expect("a job").payload, "plan");
         assert_eq!(catalogue.jobs_left(source).expect("counted"), 3);
+    }
+
+    #[test]
+    fn the_newest_plan_is_found_when_it_is_done_too() {
+        let (_dir, catalogue) = catalogue();
+        assert_eq!(catalogue.find_source("urls", "a").expect("asked"), None);
+        let (source, state) = catalogue.source("urls", "a").expect("added");
+        assert_eq!(catalogue.find_source("urls", "a").expect("asked"), Some((source, state)));
+        assert_eq!(catalogue.newest_plan(source).expect("asked"), None);
+        let plan = |payload: &str| NewJob { kind: JobKind::Plan, payload: payload.into() };
+        catalogue.add_jobs(source, &[plan("old"), plan("new"), fetch("x")], "planning").expect("added");
+        while let Some(job) = catalogue.next_job(source, JobKind::Plan).expect("leased") {
+            catalogue.commit(&job, &Commit::default()).expect("committed");
+        }
+        assert_eq!(catalogue.newest_plan(source).expect("asked").as_deref(), Some("new"));
     }
 
     #[test]

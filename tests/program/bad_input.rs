@@ -27,7 +27,8 @@ fn wrong_usage_exits_2() {
     scratch.fails(&["crawl", "--source", "ftp:x"], 2, "ftp:x");
     scratch.fails(&["crawl", "--source", "web:http://example.org/"], 2, "--contact");
     scratch.fails(&["curate", "--corpus", "nothing"], 2, "nothing is no corpus");
-    for (flag, value) in [("--image-size", "0"), ("--timeout", "0"), ("--max-time", "nan"), ("--limit", "0")] {
+    let wrong = [("--image-size", "0"), ("--timeout", "0"), ("--max-time", "nan"), ("--limit", "0"), ("--concurrency", "0")];
+    for (flag, value) in wrong.into_iter().chain([("--number-sample-per-shard", "0"), ("--metrics", "localhost")]) {
         scratch.fails(&["crawl", "--source", "web:http://127.0.0.1:9/", "--allow-private", flag, value], 2, flag);
     }
     scratch.fails(&["crawl", "--source", "urls:missing.csv"], 1, "missing.csv");
@@ -37,8 +38,52 @@ fn wrong_usage_exits_2() {
         scratch.fails(&["train", "--manifest", "m.parquet", "--model", "small-resnet", flag, value], 2, why);
     }
     scratch.fails(&["wordlist"], 2, "--dump");
+    scratch.fails(&["wordlist", "--dump", "a", "--limit", "0"], 2, "--limit 0");
     scratch.write("diptych.toml", "[wordlist]\nmin-cuont = 3\n");
     scratch.fails(&["wordlist", "--dump", "a"], 2, "no flag --min-cuont");
+}
+
+#[test]
+fn archives_that_are_not_there_are_failures_when_named() {
+    let scratch = Scratch::new();
+    scratch.write("page.warc", "<html><body>no archive</body></html>");
+    scratch.fails(&["pairs", "--source", "warc:page.warc"], 1, "page.warc: it holds no whole WARC record");
+    scratch.fails(&["crawl", "--source", "warc:page.warc"], 1, "page.warc: it holds no whole WARC record");
+    // A list is made of thousands, and names one that was here yesterday.
+    scratch.write("some.paths", "gone.warc.gz\n");
+    let said = scratch.ok(&["pairs", "--source", "warc:some.paths"]);
+    assert!(said.err.contains("1 missing files"), "{said}");
+    // Each time: nothing is remembered as done.
+    scratch.fails(&["crawl", "--source", "warc:page.warc"], 1, "page.warc");
+}
+
+#[test]
+fn a_crawl_that_waits_for_another_says_so() {
+    let scratch = Scratch::new();
+    scratch.write("list.csv", "url,caption\nhttp://127.0.0.1:9/a.jpg,a cat\n");
+    scratch.write("corpus/crawl.lock", "");
+    let lock = std::fs::File::options().write(true).open(scratch.path("corpus/crawl.lock")).expect("opened");
+    lock.lock().expect("locked");
+    let said = scratch.fails(&["crawl", "--source", "urls:list.csv", "--allow-private"], 1, "another crawl is at work");
+    assert!(said.err.contains("waiting for it to end"), "{said}");
+}
+
+#[test]
+fn a_list_is_made_of_ones_own_entries() {
+    let scratch = Scratch::new();
+    scratch.write("mine.txt", "a red cat\na blue dog\n");
+    let said = scratch.ok(&["wordlist", "--add", "mine.txt", "--numbers", "0"]);
+    assert!(said.err.contains("2 queries in queries.parquet") && !said.err.contains("pages"), "{said}");
+    scratch.write("empty.txt", "\n");
+    scratch.fails(&["wordlist", "--add", "empty.txt", "--out", "none.parquet"], 1, "no dump was named");
+}
+
+#[test]
+fn a_crawl_that_was_stopped_does_not_say_that_all_is_done() {
+    let scratch = Scratch::new();
+    scratch.write("list.csv", "url,caption\nhttp://127.0.0.1:9/a.jpg,a cat\n");
+    let said = scratch.ok(&["crawl", "--source", "urls:list.csv", "--allow-private", "--max-time", "0"]);
+    assert!(said.err.contains("goes on") && !said.err.contains("nothing left to do"), "{said}");
 }
 
 #[test]

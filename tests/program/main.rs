@@ -6,6 +6,7 @@ mod faults;
 mod formats;
 mod kills;
 mod line;
+mod lists;
 mod pool;
 mod repair;
 mod report;

@@ -87,7 +87,7 @@ fn a_download_becomes_a_pool_and_a_manifest() {
     // What was imported can be added to by a crawl.
     scratch.write("more.csv", "url,caption\nhttp://127.0.0.1:9/a.jpg,one more\n");
     let said = scratch.ok(&["crawl", "--corpus", "pool", "--source", "urls:more.csv", "--allow-private", "--retries", "0"]);
-    assert!(said.err.contains("not taken: robots 1"), "{said}");
+    assert!(said.err.contains("not taken: connect 1"), "{said}");
 }
 
 #[test]

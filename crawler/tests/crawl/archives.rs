@@ -164,3 +164,91 @@ async fn lists_of_archives_on_a_server_are_read() {
         String::from_utf8(out).expect("UTF-8").lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert_eq!(lines.iter().filter(|line| line["opt_out"] == "noai").count(), 5);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn damage_between_records_costs_itself_whatever_a_job_holds() {
+    let server = Server::start(image).await;
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("a.wat.gz");
+    let mut file = Vec::new();
+    for page in 0..40u32 {
+        if page == 3 || page == 8 {
+            file.extend((0..333u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8 & 0xe7));
+        }
+        let link = serde_json::json!({"path": "IMG@/src", "url": format!("/{page}0.png"), "alt": format!("cat {page}")});
+        let response = serde_json::json!({"Headers": {}, "HTML-Metadata": {"Head": {}, "Links": [link]}});
+        let block = serde_json::json!({"Envelope": {"Payload-Metadata": {"HTTP-Response-Metadata": response}}}).to_string();
+        file.extend(record("metadata", &server.url(&format!("/page/{page}")), block.as_bytes()));
+    }
+    // The first byte is wrong too, which costs the first record.
+    file[0] = 0x1e;
+    std::fs::write(&path, file).expect("written");
+    for size in [3, 4, 10] {
+        let (corpus, ledger) = (dir.path().join(format!("corpus{size}")), Arc::new(Twin::default()));
+        let mut options = options(&corpus, &[format!("wat:{}", path.display())]);
+        options.sizes.candidates = size;
+        let summary = run(&options, &ledger, None).await.expect("crawled");
+        assert_eq!((summary.candidates, ledger.outcomes()["record:damaged"]), (39, 3), "jobs of {size}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_archive_that_was_named_must_be_there() {
+    let there = Arc::new(std::sync::Mutex::new(None::<Vec<u8>>));
+    let served = there.clone();
+    let server = Server::start(move |path, before| match served.lock().expect("no panic").as_ref() {
+        Some(bytes) if path == "/a.wat.gz" => Answer::new("200 OK", &[], bytes),
+        _ => image(path, before),
+    })
+    .await;
+    let dir = tempfile::tempdir().expect("a folder");
+    let ledger = Arc::new(Twin::default());
+    let options = small_jobs(&dir.path().join("corpus"), &format!("wat:{}", server.url("/a.wat.gz")));
+    for _ in 0..2 {
+        let error = run(&options, &ledger, None).await.expect_err("refused");
+        assert!(!error.is_usage() && error.to_string().contains("/a.wat.gz"), "{error}");
+    }
+    let pattern = small_jobs(&dir.path().join("other"), &format!("wat:{}", server.url("/x/*.wat.gz")));
+    let error = run(&pattern, &Arc::new(Twin::default()), None).await.expect_err("refused");
+    assert!(error.to_string().contains("folders and patterns"), "{error}");
+    // Nothing was taken for done: once it is there, it is read.
+    wat(&dir.path().join("a.wat.gz"), &server);
+    *there.lock().expect("no panic") = Some(std::fs::read(dir.path().join("a.wat.gz")).expect("read"));
+    // The server knows no ranges, and the file is longer than a job.
+    assert_eq!(run(&options, &ledger, None).await.expect("crawled").candidates, 195);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failure_waits_for_the_other_archives() {
+    // Accepts, and says nothing for as long as the test takes.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let dir = tempfile::tempdir().expect("a folder");
+    let list = dir.path().join("some.paths");
+    let names = format!("http://{}/a.wat.gz\nhttp://example.org/b.wat.gz\n", silent.local_addr().expect("an address"));
+    std::fs::write(&list, names).expect("written");
+    let options = small_jobs(&dir.path().join("corpus"), &format!("wat:{}", list.display()));
+    let ledger = Arc::new(Twin::default());
+    let begun = std::time::Instant::now();
+    let error = run(&options, &ledger, None).await.expect_err("refused");
+    assert!(error.is_usage() && error.to_string().contains("--contact"), "{error}");
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+    // Nobody is left who holds the catalogue.
+    assert_eq!(Arc::strong_count(&ledger), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn told_to_stop_it_waits_for_no_silent_archive() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let dir = tempfile::tempdir().expect("a folder");
+    let source = format!("wat:http://{}/a.wat.gz", silent.local_addr().expect("an address"));
+    let options = small_jobs(&dir.path().join("corpus"), &source);
+    let stop = options.stop.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        stop.cancel();
+    });
+    let begun = std::time::Instant::now();
+    let summary = run(&options, &Arc::new(Twin::default()), None).await.expect("stopped");
+    assert!(begun.elapsed() < crawler::DRAIN + Duration::from_secs(15), "{:?}", begun.elapsed());
+    assert!(summary.stopped && !summary.is_idle(), "{summary}");
+}

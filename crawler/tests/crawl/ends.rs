@@ -107,9 +107,9 @@ async fn figures_are_served_while_it_goes_on() {
     let free = TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("an address");
     let mut options = options(&dir.path().join("corpus"), &[list(dir.path(), &base, 60)]);
     options.metrics = Some(free);
-    options.timeout = Duration::from_secs(3);
-    options.sizes.candidates = 10;
-    options.retries = 0;
+    // Its one job waits for the pictures that never come: what it has decided shows before it ends.
+    options.timeout = Duration::from_secs(60);
+    let stop = options.stop.clone();
     let crawl = tokio::spawn(async move { run(&options, &Arc::new(Twin::default()), None).await });
     let mut page = String::new();
     for _ in 0..200 {
@@ -126,10 +126,17 @@ async fn figures_are_served_while_it_goes_on() {
     assert!(page.starts_with("HTTP/1.1 200 OK") && page.contains("diptych_crawl_decisions_total{outcome=\"ok\"}"), "{page}");
     assert!(page.contains("# TYPE diptych_crawl_in_flight gauge"), "{page}");
     let mut stream = TcpStream::connect(free).await.expect("connected");
+    stream.write_all(b"HEAD /metrics?x=1 HTTP/1.1\r\n\r\n").await.expect("asked");
+    let mut head = String::new();
+    let _ = stream.read_to_string(&mut head).await;
+    assert!(head.starts_with("HTTP/1.1 200 OK") && head.ends_with("\r\n\r\n"), "{head}");
+    let mut stream = TcpStream::connect(free).await.expect("connected");
     stream.write_all(b"GET / HTTP/1.1\r\n\r\n").await.expect("asked");
     let mut other = String::new();
     let _ = stream.read_to_string(&mut other).await;
     assert!(other.starts_with("HTTP/1.1 404"), "{other}");
+    assert!(!crawl.is_finished());
+    stop.cancel();
     crawl.await.expect("no panic").expect("crawled");
 }
 

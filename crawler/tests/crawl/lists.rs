@@ -238,3 +238,86 @@ async fn pictures_that_changed_since_the_list_was_made_are_refused() {
     let error = run(&options, &ledger, None).await.expect_err("refused").to_string();
     assert!(error.contains("no column \"md5\""), "{error}");
 }
+
+/// Rows for pictures of these numbers.
+fn rows(server: &Server, numbers: std::ops::Range<u32>) -> String {
+    numbers.map(|n| format!("{},picture {n}\n", server.url(&format!("/{n}.png")))).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_that_cannot_be_read_costs_itself_in_a_folder() {
+    let server = Server::start(image).await;
+    let dir = tempfile::tempdir().expect("a folder");
+    let folder = dir.path().join("lists");
+    std::fs::create_dir(&folder).expect("made");
+    let write = |name: &str, text: &[u8]| std::fs::write(folder.join(name), text).expect("written");
+    let good = format!("url,caption\n{}", rows(&server, 0..5));
+    write("good.csv", good.as_bytes());
+    write("empty.csv", b"");
+    write(".hidden.csv", format!("url,caption\n{}", rows(&server, 5..8)).as_bytes());
+    write("00000_stats.json", b"{\n    \"count\": 3\n}\n");
+    let packed = zstd::encode_all(good.as_bytes(), 1).expect("packed");
+    write("broken.csv.zst", &packed[..packed.len() / 2]);
+    let source = format!("urls:{}", folder.display());
+    let (corpus, ledger) = (dir.path().join("corpus"), Arc::new(Twin::default()));
+    let summary = run(&small_jobs(&corpus, &source), &ledger, None).await.expect("crawled");
+    assert_eq!((summary.candidates, summary.pairs, summary.outcomes["list:unreadable"]), (5, 5, 2));
+    assert!(summary.unusable.is_empty() && !summary.is_in_vain);
+    let recorded = |ledger: &Twin| -> Vec<String> {
+        ledger.locations().iter().map(|location| location.rsplit('/').next().unwrap_or_default().to_string()).collect()
+    };
+    assert_eq!(recorded(&ledger), ["empty.csv", "good.csv"]);
+    // The rest is as done as it can be; those that cannot be read are said again.
+    let again = run(&small_jobs(&corpus, &source), &ledger, None).await.expect("crawled");
+    assert_eq!((again.is_idle(), again.outcomes["list:unreadable"], again.is_in_vain), (true, 2, false));
+    // Named themselves they are errors, and nothing is recorded of them.
+    for (name, why) in [("broken.csv.zst", "broken.csv.zst"), ("00000_stats.json", "one JSON object a line"), ("empty.csv", "it is empty")]
+    {
+        let (corpus, ledger) = (dir.path().join(name), Arc::new(Twin::default()));
+        let error = run(&small_jobs(&corpus, &format!("{source}/{name}")), &ledger, None).await.expect_err("refused").to_string();
+        assert!(error.contains(why) && recorded(&ledger).is_empty(), "{error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_that_changed_is_read_again() {
+    let server = Server::start(image).await;
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("list.csv");
+    let write = |numbers: std::ops::Range<u32>| std::fs::write(&path, format!("url,caption\n{}", rows(&server, numbers))).expect("written");
+    write(0..30);
+    let (corpus, ledger) = (dir.path().join("corpus"), Arc::new(Twin::default()));
+    let source = format!("urls:{}", path.display());
+    let options = small_jobs(&corpus, &source);
+    assert_eq!(run(&options, &ledger, None).await.expect("crawled").candidates, 30);
+    write(0..40);
+    assert_eq!(run(&options, &ledger, None).await.expect("crawled").candidates, 10);
+    assert_eq!(ledger.outcomes()["row:duplicate_url"], 30);
+    assert!(run(&options, &ledger, None).await.expect("crawled").is_idle());
+    // Jobs that were recorded and not done when it changed are not missed, nor do they stand in the way.
+    write(0..70);
+    let mut stopped = options.clone();
+    stopped.stop = tokio_util::sync::CancellationToken::new();
+    stopped.stop.cancel();
+    assert_eq!(run(&stopped, &ledger, None).await.expect("stopped").jobs, 0);
+    write(0..100);
+    assert_eq!(run(&options, &ledger, None).await.expect("crawled").candidates, 60);
+    assert_eq!((check_pool(&corpus).len(), ledger.states()), (90, vec!["done".to_string()]));
+    assert!(run(&options, &ledger, None).await.expect("crawled").is_idle());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_without_a_usable_row_is_named() {
+    let server = Server::start(image).await;
+    let dir = tempfile::tempdir().expect("a folder");
+    let (bad, good) = (dir.path().join("bad.csv"), dir.path().join("good.csv"));
+    std::fs::write(&bad, format!("url,caption,text\n{},,words\nnothing,c,\n", server.url("/1.png"))).expect("written");
+    std::fs::write(&good, format!("url,caption\n{}", rows(&server, 2..3))).expect("written");
+    let sources = [&bad, &good].map(|path| format!("urls:{}", path.display()));
+    let summary = run(&options(&dir.path().join("a"), &sources[..1]), &Arc::default(), None).await.expect("crawled");
+    assert!(summary.is_in_vain && summary.unusable.len() == 1, "{summary:?}");
+    let said = &summary.unusable[0];
+    assert!(said.contains("bad.csv: none of 2 rows") && said.contains("row:no-caption 1") && said.contains("row:bad-url 1"), "{said}");
+    let summary = run(&options(&dir.path().join("b"), &sources), &Arc::default(), None).await.expect("crawled");
+    assert!(!summary.is_in_vain && summary.unusable.len() == 1 && summary.pairs == 1, "{summary:?}");
+}

@@ -133,6 +133,11 @@ impl Twin {
         self.inner().sources.iter().map(|(_, _, state)| state.clone()).collect()
     }
 
+    /// Locations of the sources.
+    pub fn locations(&self) -> Vec<String> {
+        self.inner().sources.iter().map(|(_, location, _)| location.clone()).collect()
+    }
+
     /// Pairs seen by query.
     pub fn counts(&self) -> BTreeMap<u32, u64> {
         self.inner().counters.clone()
@@ -147,6 +152,18 @@ impl Ledger for Twin {
         }
         inner.sources.push((kind.to_string(), location.to_string(), "new".to_string()));
         Ok((inner.sources.len() as u64 - 1, "new".to_string()))
+    }
+
+    fn find_source(&self, kind: &str, location: &str) -> Result<Option<(u64, String)>, LedgerError> {
+        let inner = self.inner();
+        let id = inner.sources.iter().position(|(k, l, _)| k == kind && l == location);
+        Ok(id.map(|id| (id as u64, inner.sources[id].2.clone())))
+    }
+
+    fn newest_plan(&self, source: u64) -> Result<Option<String>, LedgerError> {
+        let inner = self.inner();
+        let newest = inner.jobs.iter().rev().find(|(job, _)| job.source == source && job.kind == JobKind::Plan);
+        Ok(newest.map(|(job, _)| job.payload.clone()))
     }
 
     fn sources_of(&self, kind: &str) -> Result<Vec<(u64, String)>, LedgerError> {

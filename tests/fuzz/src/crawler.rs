@@ -1,7 +1,9 @@
-//! What a crawl reads of archives: WARC records with pages, WAT records, packed and plain.
+//! What a crawl reads of archives: WARC records with pages, WAT records, packed and plain; and of hosts: pages, sitemaps, `robots.txt` and
+//! its like.
 
 use crate::{Target, gzip};
-use ::crawler::{CrawlOptions, Source, scan};
+use ::crawler::{CrawlOptions, Source, foreign, scan};
+use std::hint::black_box;
 use std::path::Path;
 
 const PAGE: &str = "<!DOCTYPE html><html lang=en><head><meta charset=utf-8><base href=\"/b/\"><meta name=robots content=\"index\"><title>T</title></head><body>\
@@ -60,6 +62,75 @@ const WAT_MARKS: &[&str] = &[
     "Content-Length: 99999999999\r\n",
 ];
 
+const ROBOTS: &str = "\u{feff}# all\r\nUser-agent: *\r\nDisallow: /a/*.jpg$\nAllow: /a/b\nCrawl-delay: 2.5\n\nuser agent: GPTBot\nUser-Agent: diptych/0.1\n\
+Disallow:/%C3%A9\nDisallow: é*x*y*$\nSitemap: http://e.org/map.xml\nNoindex: /\n";
+const TDMREP: &str =
+    r#"[{"location": "/art/*", "tdm-reservation": 1, "tdm-policy": "http://e.org/p"}, {"location": "*.jpg$", "tdm-reservation": 0}]"#;
+const ROBOTS_MARKS: &[&str] = &[
+    "User-agent: *\n",
+    "user-agent",
+    ":",
+    "Disallow: ",
+    "Allow:",
+    "/*",
+    "*",
+    "**",
+    "$",
+    "%2F",
+    "%",
+    "%C3",
+    "#",
+    "\r",
+    "\n",
+    "\r\n",
+    "\u{feff}",
+    "diptych",
+    "CCBot",
+    "Sitemap: http://",
+    "Crawl-delay: 1e9",
+    "[{",
+    "}]",
+    "\"location\":",
+    "\"tdm-reservation\":",
+    "1",
+    "\"",
+    "\\u0000",
+    "null",
+    "[[[[",
+];
+const SITEMAP: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?><!-- c --><urlset xmlns=\"http://www.sitemaps.org/schemas/sitemap/0.9\"><url><loc>http://e.org/?a=1&amp;b=2</loc>\
+<lastmod>2026-01-01</lastmod></url><url><loc><![CDATA[ http://e.org/b ]]></loc></url><x:url xmlns:x=\"y\"><x:loc>/c</x:loc></x:url></urlset>";
+const FEED: &str = "<feed xmlns=\"http://www.w3.org/2005/Atom\"><entry><link rel='alternate' href=\"http://e.org/a\"/></entry></feed>";
+const SITEMAP_MARKS: &[&str] = &[
+    "<loc>",
+    "</loc>",
+    "<loc ",
+    "<x:loc>",
+    "<sitemapindex>",
+    "<rss>",
+    "<link>",
+    "<link href=\"",
+    "<![CDATA[",
+    "]]>",
+    "<!--",
+    "-->",
+    "<?",
+    "?>",
+    "&amp;",
+    "&#x41;",
+    "&",
+    "<",
+    ">",
+    "/>",
+    "\"",
+    "'",
+    "http://e.org/",
+    "\n",
+    "\u{feff}",
+    "<a:b:c>",
+    "<!DOCTYPE x [<!ENTITY y \"z\">]>",
+];
+
 pub(crate) fn targets() -> Vec<Target> {
     let warc = record("response", &format!("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n{PAGE}"));
     let link = r#"{"path":"IMG@/src","url":"a.jpg","alt":"a red cat","title":"t"},{"path":"A@/href","url":"/x","text":"y"}"#;
@@ -73,7 +144,38 @@ pub(crate) fn targets() -> Vec<Target> {
     vec![
         Target { name: "warc", samples: samples(&warc), marks: HTML_MARKS, read: |bytes, folder| listed("warc", bytes, folder) },
         Target { name: "wat", samples: samples(&wat), marks: WAT_MARKS, read: |bytes, folder| listed("wat", bytes, folder) },
+        Target {
+            name: "html",
+            samples: pages(),
+            marks: HTML_MARKS,
+            read: |bytes, _| {
+                let _ = black_box(foreign::html(bytes));
+            },
+        },
+        Target {
+            name: "robots",
+            samples: vec![ROBOTS.into(), TDMREP.into(), [ROBOTS, "User-Agent: *\nDisallow: *.png\n"].concat().into()],
+            marks: ROBOTS_MARKS,
+            read: |bytes, _| {
+                let _ = black_box(foreign::robots(bytes));
+            },
+        },
+        Target {
+            name: "sitemap",
+            samples: vec![SITEMAP.into(), FEED.into(), b"http://e.org/a\nhttp://e.org/b\r\n".to_vec(), gzip(SITEMAP.as_bytes())],
+            marks: SITEMAP_MARKS,
+            read: |bytes, _| {
+                let _ = black_box(foreign::sitemap(bytes));
+            },
+        },
     ]
+}
+
+/// A page in several encodings, marked and not.
+fn pages() -> Vec<Vec<u8>> {
+    let wide: Vec<u8> = ['\u{feff}'].into_iter().chain(PAGE.chars()).flat_map(|c| (c as u16).to_le_bytes()).collect();
+    let other = PAGE.replace("charset=utf-8", "charset=gb18030").replace("cat", "\u{c3}\u{a9}");
+    vec![PAGE.into(), wide, other.into(), format!("\u{feff}{PAGE}").into()]
 }
 
 /// Lists the pairs of an archive.

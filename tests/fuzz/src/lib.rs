@@ -1,5 +1,5 @@
-//! Feeds damaged input to readers of foreign bytes, for as long as one likes: `make fuzz`. Not here yet: robots.txt, and tables, which have
-//! property tests in their rooms.
+//! Feeds damaged input to readers of foreign bytes, for as long as one likes: `make fuzz`. Not here yet: tables, which have property tests
+//! in their rooms.
 //!
 //! A [`Target`] has whole samples and a function that reads bytes as the program does. The [`Fuzzer`] damages samples by a seeded draw
 //! ([`Mutator`]) and looks for inputs that make the function panic or run away; what the function answers does not matter. There is no
