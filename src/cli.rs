@@ -137,7 +137,9 @@ pub struct Crawl {
     /// openverse: and commons: search for each query, those with the fewest pairs first
     #[arg(long, required_unless_present_any = ["retry", "per_query"], value_name = "KIND:WHERE")]
     pub source: Vec<String>,
-    /// Decide anew, and fetch, the pairs that ended so, such as timeout,http_5xx; with this no --source is needed
+    /// Decide anew, and fetch, the pairs that ended so, such as timeout,http_5xx, and ask again for the pages of web sources and the
+    /// requests to services that did (trap and unreadable too); with this no --source is needed. Pages found then obey the --include and
+    /// --exclude of this call
     #[arg(long, value_name = "OUTCOMES", value_delimiter = ',')]
     pub retry: Vec<String>,
     /// Pairs per query after curation, 0 = unlimited; the crawl fetches 1.5 times as many, for what filters will drop. A larger
@@ -165,6 +167,9 @@ pub struct Crawl {
     /// Requests per second to one host, 0 = unlimited
     #[arg(long, default_value_t = 10.0, value_name = "X")]
     pub host_rate: f64,
+    /// Pages of the live web that one host is asked for at most, over all runs, 0 = unlimited; those beyond wait for a larger number
+    #[arg(long, default_value_t = 10_000, value_name = "N")]
+    pub host_pages: u64,
     /// Fetches in flight over all hosts
     #[arg(long, default_value_t = 256, value_name = "N")]
     pub concurrency: usize,

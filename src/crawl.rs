@@ -59,8 +59,8 @@ impl crawler::Ledger for Book {
     fn newest_plan(&self, source: u64) -> Asked<Option<String>> {
         Ok(self.0.newest_plan(source)?)
     }
-    fn sources_of(&self, kind: &str) -> Asked<Vec<u64>> {
-        Ok(self.0.sources()?.into_iter().filter(|source| source.kind == kind).map(|source| source.id).collect())
+    fn sources_of(&self, kind: &str) -> Asked<Vec<(u64, String)>> {
+        Ok(self.0.sources()?.into_iter().filter(|source| source.kind == kind).map(|source| (source.id, source.location)).collect())
     }
     fn set_source_state(&self, id: u64, state: &str) -> Asked<()> {
         Ok(self.0.set_source_state(id, state)?)
@@ -74,8 +74,14 @@ impl crawler::Ledger for Book {
     fn next_job(&self, source: u64, kind: JobKind) -> Asked<Option<Job>> {
         Ok(self.0.next_job(source, kind)?)
     }
-    fn lease_pages(&self, source: u64, limit: usize) -> Asked<Option<Job>> {
-        Ok(self.0.lease_pages(source, limit)?)
+    fn lease_pages(&self, source: u64, limit: usize, per_host: u64) -> Asked<Option<Job>> {
+        Ok(self.0.lease_pages(source, limit, per_host)?)
+    }
+    fn rank_pages(&self, source: u64, limit: usize, rank: &dyn Fn(&str) -> Option<u32>) -> Asked<()> {
+        Ok(self.0.rank_pages(source, limit, rank)?)
+    }
+    fn retry_pages(&self, source: u64, outcomes: &[String]) -> Asked<u64> {
+        Ok(self.0.retry_pages(source, outcomes)?)
     }
     fn reopen(&self) -> Asked<()> {
         Ok(self.0.reopen()?)
@@ -114,6 +120,7 @@ pub fn run(flags: &cli::Crawl) -> Result<(), Failure> {
     options.concurrency = flags.concurrency;
     options.max_depth = flags.max_depth;
     options.limit = flags.limit;
+    options.host_pages = flags.host_pages;
     options.rules = Arc::new(crawler::Rules { include: patterns(&flags.include)?, exclude: patterns(&flags.exclude)? });
     options.timeout = Duration::try_from_secs_f64(flags.timeout)
         .map_err(|error| Failure::Usage(format!("--timeout {} is not a number of seconds: {error}", flags.timeout)))?;
@@ -177,6 +184,7 @@ pub fn run(flags: &cli::Crawl) -> Result<(), Failure> {
         ledger.0.remember(CRAWLED_CAP, &cap.to_string())?;
     }
     eprintln!("{summary}");
+    summary.complaints.iter().for_each(|complaint| eprintln!("{complaint}"));
     if let Some(refused) = refused(&summary, flags.allow_private) {
         eprintln!("{refused}");
     }

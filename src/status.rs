@@ -123,11 +123,10 @@ fn corpus(corpus: &Path) -> Result<Option<u64>, Failure> {
     if !failed.is_empty() {
         line("failed", failed);
     }
-    // Pages are followed once; pairs can be decided anew.
-    let again: Vec<&str> =
-        outcome::FAILURES.into_iter().filter(|name| status.outcomes.iter().any(|(met, n)| met == name && *n > 0)).collect();
+    let met = |name: &str| status.outcomes.iter().any(|(met, n)| met.strip_prefix("page:").unwrap_or(met) == name && *n > 0);
+    let again: Vec<&str> = outcome::FAILURES.into_iter().filter(|name| met(name)).collect();
     if !again.is_empty() {
-        line("", format!("to try pairs again: diptych crawl --corpus {} --retry {} ...", corpus.display(), again.join(",")));
+        line("", format!("to try them again: diptych crawl --corpus {} --retry {} ...", corpus.display(), again.join(",")));
     }
     if let Some(filled) = filled(&catalogue, corpus)? {
         line("", filled);

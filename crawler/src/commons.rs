@@ -115,7 +115,7 @@ impl Search for Commons {
         };
         match reply.error {
             Some(failure) if PASSING.contains(&failure.code.as_str()) => return Answer::Busy,
-            Some(failure) => return Answer::Unreadable(failure.code),
+            Some(failure) => return Answer::Refused(failure.code),
             None => {}
         }
         // The best first; the reply is in the order of page numbers.
@@ -209,7 +209,8 @@ mod tests {
         let service = Commons::new(&Url::parse(ENDPOINT).expect("a URL"), 100);
         let read = |body: &str| service.read(&service.first("x"), body.as_bytes());
         assert!(matches!(read(r#"{"error": {"code": "maxlag", "info": "Waiting"}}"#), Answer::Busy));
-        assert!(matches!(read(r#"{"error": {"code": "badvalue"}}"#), Answer::Unreadable(why) if why == "badvalue"));
+        assert!(matches!(read(r#"{"error": {"code": "badvalue"}}"#), Answer::Refused(why) if why == "badvalue"));
+        assert!(matches!(read("<html>"), Answer::Unreadable(_)));
         assert!(matches!(read(r#"{"batchcomplete": true}"#), Answer::Results { images, next: None } if images.is_empty()));
     }
 

@@ -1,63 +1,20 @@
 //! The run: opens the corpus, records the sources' work, and keeps jobs going until none is left.
 
-use crate::columns::Asked;
 use crate::engine::{Engine, lock};
-use crate::guard::is_private_host;
-use crate::layout::{Layout, payload};
-use crate::listed::{self, PLANNING, lease_plans};
-use crate::pages::Site;
-use crate::place::{Place, Places};
+use crate::layout::Layout;
+use crate::place::Places;
 use crate::replay::is_replay;
-use crate::search::{self, Search};
+use crate::search::{self, Lookup};
 use crate::seen::{Seen, tables};
 use crate::segment::sweep;
+use crate::sources::{self, DONE, FETCHING, Kind, Lane, Sources};
 use crate::summary::{RowCounts, Tally, UNREADABLE};
-use crate::{
-    ArchiveKind, CrawlOptions, CrawlSummary, DRAIN, Error, Ledger, Matcher, Service, Source, archives, images, metrics, pages, plan, replay,
-};
+use crate::{CrawlOptions, CrawlSummary, DRAIN, Error, Ledger, Matcher, Source, images, listed, metrics, pages, plan, replay};
 use rustc_hash::{FxHashMap, FxHashSet};
-use shards::{Candidate, Job, JobKind, Meter, NewJob, PageLink, TableReader, canonical_url};
+use shards::{Candidate, Job, JobKind, Meter, TableReader};
 use std::collections::VecDeque;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::task::JoinSet;
-use url::Url;
-
-/// States of a source, besides `new` and `planning`.
-const FETCHING: &str = "fetching";
-const CRAWLING: &str = "crawling";
-const DONE: &str = "done";
-
-/// How a source's pages are fetched.
-#[derive(Clone)]
-enum Kind {
-    /// It has none: its pairs are planned.
-    Finite,
-    /// Pages of a site.
-    Web(Site),
-    /// Requests to a service.
-    Search(Service, Arc<dyn Search>),
-}
-
-/// A source in work.
-struct Lane {
-    id: u64,
-    kind: Kind,
-    /// Plan jobs that are still to be done.
-    plans: VecDeque<Job>,
-    /// Pages leased to jobs in work.
-    pages: u64,
-    /// The list that it reads, if it is one.
-    list: Option<PathBuf>,
-}
-
-/// What was found where sources were opened.
-#[derive(Default)]
-struct Sources {
-    lanes: Vec<Lane>,
-    /// Lists that cannot be read.
-    unreadable: u64,
-}
 
 /// Fills the corpus folder from the sources: does what is left of their recorded work, records new work, and returns
 /// when nothing is left or the limit is reached. Dropped or killed at any moment, at most the jobs in work are done again.
@@ -66,7 +23,8 @@ struct Sources {
 ///
 /// # Errors
 /// `Usage` and `Contact` for options that cannot be followed, `List` for an unreadable URL list, `InUse` when another
-/// crawl has the corpus, `Files` on a full disk, `Ledger` when the catalogue refuses.
+/// crawl has the corpus, `Files` on a full disk, `Ledger` when the catalogue refuses, `Unanswered` when services failed and nothing
+/// else was had.
 pub async fn crawl(
     options: CrawlOptions,
     ledger: Arc<dyn Ledger>,
@@ -82,10 +40,7 @@ pub async fn crawl(
         let (options, meter) = (options.clone(), meter.clone());
         tokio::task::spawn_blocking(move || {
             let places = Arc::new(Places::new(&options)?);
-            let mut sources = open_sources(&options, &places, ledger.as_ref(), matcher.as_deref())?;
-            let replays = replay::open(&options, ledger.as_ref())?;
-            let lane = |replay: replay::Replay| Lane { id: replay.id, kind: Kind::Finite, plans: replay.plans, pages: 0, list: None };
-            sources.lanes.extend(replays.into_iter().map(lane));
+            let sources = sources::open(&options, &places, ledger.as_ref(), matcher.as_deref())?;
             let committed: FxHashSet<u64> = ledger.committed_segments().map_err(Error::ledger("list segments"))?.into_iter().collect();
             let open_plans = sources.lanes.iter().flat_map(|lane| &lane.plans).map(|job| job.id).collect();
             let newest = ledger.newest_job().map_err(Error::ledger("find the newest job"))?;
@@ -97,11 +52,9 @@ pub async fn crawl(
         })
     };
     let (engine, Sources { mut lanes, unreadable }) = opened.await??;
-    for source in &engine.options.sources {
-        if let Source::Search { service, endpoint } = source
-            && !is_private_host(endpoint)
-        {
-            engine.fetcher.pace(endpoint, service.pace());
+    for lane in &lanes {
+        if let Kind::Search(lookup) = &lane.kind {
+            lookup.keep_pace(&engine.fetcher);
         }
     }
     let _watch = watch_for_stop(&engine);
@@ -116,6 +69,10 @@ pub async fn crawl(
     fetch_all(&engine, lanes, &mut summary).await?;
     summary.stopped = engine.options.stop.is_cancelled();
     meter.say(summary.to_string());
+    let nothing = summary.candidates == 0 && !summary.outcomes.contains_key("page:ok");
+    if nothing && !summary.stopped && !summary.complaints.is_empty() {
+        return Err(Error::Unanswered(summary.complaints.join("; ")));
+    }
     Ok(summary)
 }
 
@@ -130,119 +87,6 @@ fn watch_for_stop(engine: &Arc<Engine>) -> JoinSet<()> {
         places.give_up();
     });
     watch
-}
-
-/// Records new sources and leases the plan jobs that are open.
-fn open_sources(options: &CrawlOptions, places: &Places, ledger: &dyn Ledger, matcher: Option<&dyn Matcher>) -> Result<Sources, Error> {
-    ledger.reopen().map_err(Error::ledger("reopen jobs"))?;
-    let mut sources = Sources::default();
-    for source in &options.sources {
-        let opened = match source {
-            Source::Web(url) => vec![open_site(url, options, ledger)?],
-            Source::Urls { path, url, caption } => {
-                let asked = Asked { url: url.as_deref(), caption: caption.as_deref(), hash: options.verify_hash.as_deref() };
-                open_lists(path, asked, options, ledger, &mut sources)?
-            }
-            Source::Search { service, endpoint } => vec![open_search(*service, endpoint, options, ledger, matcher)?],
-            Source::Archive { kind, place } => vec![open_archives(*kind, place, places, options, ledger)?],
-        };
-        for lane in opened {
-            // The same source named twice is one.
-            if sources.lanes.iter().all(|known| known.id != lane.id) {
-                sources.lanes.push(lane);
-            }
-        }
-    }
-    Ok(sources)
-}
-
-fn open_search(
-    service: Service,
-    endpoint: &Url,
-    options: &CrawlOptions,
-    ledger: &dyn Ledger,
-    matcher: Option<&dyn Matcher>,
-) -> Result<Lane, Error> {
-    let needed = || Error::Usage(format!("{}: needs --queries: it is asked for each query", service.name()));
-    let matcher = matcher.ok_or_else(needed)?;
-    let search = search::open(service, endpoint, options);
-    let (id, state) = ledger.source(service.name(), endpoint.as_str()).map_err(Error::ledger("open a source"))?;
-    if state == "new" {
-        let mut seen = vec![0; matcher.query_count()];
-        for (query, count) in ledger.counters().map_err(Error::ledger("read counters"))? {
-            if let Some(seen) = seen.get_mut(query as usize) {
-                *seen = count;
-            }
-        }
-        // Requests known from a start that was cut off are left as they are.
-        let requests: Vec<PageLink> = search::first_requests(search.as_ref(), matcher, &seen).collect();
-        for some in requests.chunks(10_000) {
-            ledger.add_pages(id, some).map_err(Error::ledger("add pages"))?;
-        }
-        ledger.set_source_state(id, CRAWLING).map_err(Error::ledger("change a source"))?;
-    }
-    Ok(Lane { id, kind: Kind::Search(service, search), plans: VecDeque::new(), pages: 0, list: None })
-}
-
-fn open_archives(kind: ArchiveKind, text: &str, places: &Places, options: &CrawlOptions, ledger: &dyn Ledger) -> Result<Lane, Error> {
-    let mut location = match Place::parse(text) {
-        Place::File(path) => path.canonicalize().unwrap_or(path).display().to_string(),
-        place => place.to_string(),
-    };
-    // Another limit makes another source; pairs that both have are seen once.
-    if let Some(limit) = options.limit {
-        location = format!("{location}?files={limit}");
-    }
-    let (id, state) = ledger.source(kind.name(), &location).map_err(Error::ledger("open a source"))?;
-    if state == "new" {
-        let parts = archives::expand(places, kind, text, options.limit)?;
-        let jobs: Result<Vec<NewJob>, Error> =
-            parts.iter().map(|part| Ok(NewJob { kind: JobKind::Plan, payload: payload(part)? })).collect();
-        ledger.add_jobs(id, &jobs?, PLANNING).map_err(Error::ledger("record jobs"))?;
-    }
-    open_finite(id, &state, ledger)
-}
-
-fn open_site(url: &Url, options: &CrawlOptions, ledger: &dyn Ledger) -> Result<Lane, Error> {
-    let location = canonical_url(url);
-    let (id, state) = ledger.source("web", &location).map_err(Error::ledger("open a source"))?;
-    if state == "new" {
-        ledger.add_pages(id, &[PageLink { url: location, depth: 0 }]).map_err(Error::ledger("add pages"))?;
-        ledger.set_source_state(id, CRAWLING).map_err(Error::ledger("change a source"))?;
-    }
-    Ok(Lane { id, kind: Kind::Web(Site::of(url, options.rules.clone())), plans: VecDeque::new(), pages: 0, list: None })
-}
-
-/// Opens the lists of a source, each as one of its own.
-fn open_lists(
-    path: &Path,
-    asked: Asked<'_>,
-    options: &CrawlOptions,
-    ledger: &dyn Ledger,
-    sources: &mut Sources,
-) -> Result<Vec<Lane>, Error> {
-    let opened = listed::open(path, asked, options, ledger)?;
-    sources.unreadable += opened.unreadable;
-    let lane = |list: listed::List| {
-        begin_fetching(list.id, &list.state, &list.plans, ledger)?;
-        Ok(Lane { id: list.id, kind: Kind::Finite, plans: list.plans, pages: 0, list: Some(list.path) })
-    };
-    opened.lists.into_iter().map(lane).collect()
-}
-
-/// Leases what is left to be planned of a finite source.
-fn open_finite(id: u64, state: &str, ledger: &dyn Ledger) -> Result<Lane, Error> {
-    let plans = lease_plans(id, ledger)?;
-    begin_fetching(id, state, &plans, ledger)?;
-    Ok(Lane { id, kind: Kind::Finite, plans, pages: 0, list: None })
-}
-
-/// Moves a source on of which all is planned.
-fn begin_fetching(id: u64, state: &str, plans: &VecDeque<Job>, ledger: &dyn Ledger) -> Result<(), Error> {
-    if plans.is_empty() && state == PLANNING {
-        ledger.set_source_state(id, FETCHING).map_err(Error::ledger("change a source"))?;
-    }
-    Ok(())
 }
 
 /// The source of a plan job that is done, what it counted, and the job that follows from it.
@@ -323,17 +167,20 @@ async fn fetch_all(engine: &Arc<Engine>, mut lanes: Vec<Lane>, summary: &mut Cra
     let total = engine.blocking(move |engine| expected(engine, &sources)).await?;
     engine.meter.set_total(total);
     let mut tasks: JoinSet<(usize, u64, Result<Tally, Error>)> = JoinSet::new();
+    let mut turn = 0;
     loop {
         while tasks.len() < engine.options.jobs && !engine.options.stop.is_cancelled() {
-            let (back, next) = engine.blocking(move |engine| Ok(next_job(engine, &mut lanes).map(|next| (lanes, next)))).await??;
+            let next = move |engine: &Arc<Engine>| Ok(next_job(engine, &mut lanes, turn).map(|next| (lanes, next)));
+            let (back, next) = engine.blocking(next).await??;
             lanes = back;
             let Some((lane, job)) = next else { break };
+            turn = lane + 1;
             let (engine, kind, leased) = (engine.clone(), lanes[lane].kind.clone(), job.pages.len() as u64);
             lanes[lane].pages += leased;
             tasks.spawn(async move {
                 let result = match kind {
                     Kind::Web(site) if job.kind == JobKind::Pages => pages::run(engine, job, site).await,
-                    Kind::Search(service, search) if job.kind == JobKind::Pages => search::run(engine, job, service, search).await,
+                    Kind::Search(lookup) if job.kind == JobKind::Pages => search::run(engine, job, lookup).await,
                     _ => images::run(engine, job).await,
                 };
                 (lane, leased, result)
@@ -344,7 +191,9 @@ async fn fetch_all(engine: &Arc<Engine>, mut lanes: Vec<Lane>, summary: &mut Cra
         lanes[lane].pages -= leased;
         summary.add(tally?);
     }
-    engine.blocking(move |engine| mark_done(engine, &lanes)).await
+    let (complaints, held) = engine.blocking(move |engine| close(engine, &lanes)).await?;
+    (summary.complaints, summary.held) = (complaints, held);
+    Ok(())
 }
 
 /// Units of the meter that are known beforehand: planned candidates, and pages up to the limit; 0 when a site has none.
@@ -363,38 +212,60 @@ fn expected(engine: &Arc<Engine>, sources: &FxHashSet<u64>) -> Result<u64, Error
     })
 }
 
-/// Leases the next job of the first source that has one: what is left of earlier jobs before new pages.
-fn next_job(engine: &Arc<Engine>, lanes: &mut [Lane]) -> Result<Option<(usize, Job)>, Error> {
-    let ledger = &engine.ledger;
-    for (i, lane) in lanes.iter_mut().enumerate() {
-        if let Some(job) = ledger.next_job(lane.id, JobKind::Fetch).map_err(Error::ledger("lease a job"))? {
-            return Ok(Some((i, job)));
-        }
-        let most = match lane.kind {
-            Kind::Finite => continue,
-            Kind::Web(_) => engine.options.sizes.pages,
-            Kind::Search(..) => engine.options.sizes.pages.min(search::REQUESTS),
-        };
-        if let Some(job) = ledger.next_job(lane.id, JobKind::Pages).map_err(Error::ledger("lease a job"))? {
-            return Ok(Some((i, job)));
-        }
-        let done = ledger.pages_done(lane.id).map_err(Error::ledger("count pages"))?;
-        let room = engine.options.limit.map_or(u64::MAX, |limit| limit.saturating_sub(done + lane.pages));
-        let limit = room.min(most as u64) as usize;
-        if limit > 0
-            && let Some(job) = ledger.lease_pages(lane.id, limit).map_err(Error::ledger("lease pages"))?
-        {
-            return Ok(Some((i, job)));
+/// Leases the next job: sources take turns, beginning with the `turn`th.
+fn next_job(engine: &Arc<Engine>, lanes: &mut [Lane], turn: usize) -> Result<Option<(usize, Job)>, Error> {
+    for at in 0..lanes.len() {
+        let at = (turn + at) % lanes.len();
+        if let Some(job) = job_of(engine, &lanes[at])? {
+            return Ok(Some((at, job)));
         }
     }
     Ok(None)
 }
 
-fn mark_done(engine: &Arc<Engine>, lanes: &[Lane]) -> Result<(), Error> {
+/// Leases the next job of a source: what is left of earlier jobs before new pages.
+fn job_of(engine: &Arc<Engine>, lane: &Lane) -> Result<Option<Job>, Error> {
+    let (ledger, options) = (&engine.ledger, &engine.options);
+    let left = |kind: JobKind| ledger.next_job(lane.id, kind).map_err(Error::ledger("lease a job"));
+    if let Some(job) = left(JobKind::Fetch)? {
+        return Ok(Some(job));
+    }
+    let (most, per_host) = match &lane.kind {
+        Kind::Finite => return Ok(None),
+        Kind::Search(lookup) if lookup.has_ended() => return Ok(None),
+        Kind::Search(_) => (options.sizes.pages.min(search::REQUESTS), u64::MAX),
+        Kind::Web(_) => (options.sizes.pages, if options.host_pages == 0 { u64::MAX } else { options.host_pages }),
+    };
+    if let Some(job) = left(JobKind::Pages)? {
+        return Ok(Some(job));
+    }
+    let room = match options.limit {
+        Some(limit) => limit.saturating_sub(ledger.pages_done(lane.id).map_err(Error::ledger("count pages"))? + lane.pages),
+        None => u64::MAX,
+    };
+    let limit = room.min(most as u64) as usize;
+    if limit == 0 {
+        return Ok(None);
+    }
+    if let Kind::Search(_) = lane.kind {
+        ledger.rank_pages(lane.id, limit, &|url| Lookup::rank(engine, url)).map_err(Error::ledger("order requests"))?;
+    }
+    ledger.lease_pages(lane.id, limit, per_host).map_err(Error::ledger("lease pages"))
+}
+
+/// Marks sources without work as done. Gives what is to be said of services that failed, and the number of pages that wait because their
+/// hosts have given as many as they may.
+fn close(engine: &Arc<Engine>, lanes: &[Lane]) -> Result<(Vec<String>, u64), Error> {
+    let (mut complaints, mut held) = (Vec::new(), 0);
+    let runs_out = engine.options.limit.is_none() && !engine.options.stop.is_cancelled();
     for lane in lanes {
-        if engine.ledger.jobs_left(lane.id).map_err(Error::ledger("count jobs"))? == 0 {
-            engine.ledger.set_source_state(lane.id, DONE).map_err(Error::ledger("change a source"))?;
+        let left = engine.ledger.jobs_left(lane.id).map_err(Error::ledger("count jobs"))?;
+        match &lane.kind {
+            _ if left == 0 => engine.ledger.set_source_state(lane.id, DONE).map_err(Error::ledger("change a source"))?,
+            Kind::Search(lookup) => complaints.extend(lookup.complaint(left)),
+            Kind::Web(_) if runs_out => held += left,
+            Kind::Web(_) | Kind::Finite => {}
         }
     }
-    Ok(())
+    Ok((complaints, held))
 }

@@ -80,6 +80,9 @@ pub enum Error {
         /// That of the bytes that arrived.
         found: String,
     },
+    /// Services failed, and nothing else was had.
+    #[error("{0}")]
+    Unanswered(String),
     /// Figures cannot be served.
     #[error("cannot serve metrics at {address}")]
     Metrics {

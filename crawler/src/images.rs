@@ -205,7 +205,7 @@ pub(crate) async fn finish(
 ) -> Result<Tally, Error> {
     engine.metrics.count_others(&tally);
     tally.count_all(&decided.done);
-    let mut commit = Commit { pages: more.pages, jobs: more.jobs, ..tally.commit() };
+    let mut commit = Commit { pages: more.pages, visited: more.visited, waiting: more.waiting, jobs: more.jobs, ..tally.commit() };
     if !decided.rest.is_empty() {
         commit.jobs.push(NewJob { kind: JobKind::Fetch, payload: payload(&FetchPayload { plan: job.id })? });
     }

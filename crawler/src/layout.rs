@@ -3,7 +3,7 @@
 use crate::Error;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use shards::Job;
+use shards::{Job, PageLink};
 use std::path::{Path, PathBuf};
 
 /// Names the files of a corpus folder by job.
@@ -68,10 +68,10 @@ pub(crate) struct FetchPayload {
     pub(crate) plan: u64,
 }
 
-/// Input of a `Pages` job that takes over the rest of another: URL and depth of each page.
-#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct PagesPayload {
-    pub(crate) pages: Vec<(String, u32)>,
+/// Input of a `Pages` job that took over the rest of another, as earlier versions recorded them: URL and depth of each page.
+#[derive(Deserialize)]
+struct PagesPayload {
+    pages: Vec<(String, u32)>,
 }
 
 /// Writes a job's input.
@@ -82,6 +82,15 @@ pub(crate) fn payload(value: &impl Serialize) -> Result<String, Error> {
 /// Reads a job's input.
 pub(crate) fn read_payload<T: DeserializeOwned>(job: &Job) -> Result<T, Error> {
     serde_json::from_str(&job.payload).map_err(|error| Error::Payload { job: job.id, why: error.to_string() })
+}
+
+/// The pages of a `Pages` job.
+pub(crate) fn pages_of(job: &Job) -> Result<Vec<PageLink>, Error> {
+    if !job.pages.is_empty() || job.payload.is_empty() {
+        return Ok(job.pages.clone());
+    }
+    let PagesPayload { pages } = read_payload(job)?;
+    Ok(pages.into_iter().map(|(url, depth)| PageLink { url, depth }).collect())
 }
 
 #[cfg(test)]

@@ -22,11 +22,11 @@ pub trait Ledger: Send + Sync {
     /// # Errors
     /// The catalogue's own.
     fn newest_plan(&self, source: u64) -> Result<Option<String>, LedgerError>;
-    /// The numbers of the sources of a kind, oldest first.
+    /// The numbers and locations of the sources of a kind, oldest first.
     ///
     /// # Errors
     /// The catalogue's own.
-    fn sources_of(&self, kind: &str) -> Result<Vec<u64>, LedgerError>;
+    fn sources_of(&self, kind: &str) -> Result<Vec<(u64, String)>, LedgerError>;
     /// Changes a source's state.
     ///
     /// # Errors
@@ -47,11 +47,24 @@ pub trait Ledger: Send + Sync {
     /// # Errors
     /// The catalogue's own.
     fn next_job(&self, source: u64, kind: JobKind) -> Result<Option<Job>, LedgerError>;
-    /// Makes a leased `Pages` job of at most `limit` waiting pages, lowest (depth, insertion) first.
+    /// Makes a leased `Pages` job of at most `limit` waiting pages, shared among hosts so that those asked least come first, within a host
+    /// lowest (depth, insertion) first. Of a host at most `per_host` pages are asked for by all sources together.
     ///
     /// # Errors
     /// The catalogue's own.
-    fn lease_pages(&self, source: u64, limit: usize) -> Result<Option<Job>, LedgerError>;
+    fn lease_pages(&self, source: u64, limit: usize, per_host: u64) -> Result<Option<Job>, LedgerError>;
+    /// Brings the order of the next `limit` waiting pages up to date: `rank` gives a page's depth by now, never less than before. Those
+    /// that it gives none for are done with outcome `full`.
+    ///
+    /// # Errors
+    /// The catalogue's own.
+    fn rank_pages(&self, source: u64, limit: usize, rank: &dyn Fn(&str) -> Option<u32>) -> Result<(), LedgerError>;
+    /// Makes pages of these outcomes wait again, takes their counts back, and moves the source to `retrying` if there are any; gives
+    /// their number.
+    ///
+    /// # Errors
+    /// The catalogue's own.
+    fn retry_pages(&self, source: u64, outcomes: &[String]) -> Result<u64, LedgerError>;
     /// Makes leased jobs open again, at the start of a run.
     ///
     /// # Errors
@@ -82,7 +95,7 @@ pub trait Ledger: Send + Sync {
     /// # Errors
     /// The catalogue's own.
     fn jobs_left(&self, source: u64) -> Result<u64, LedgerError>;
-    /// Pages of a source that belong to finished jobs.
+    /// Pages of a source that were asked for by finished jobs: without those that were closed as `trap`, `full` or `removed`.
     ///
     /// # Errors
     /// The catalogue's own.

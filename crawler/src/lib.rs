@@ -6,13 +6,15 @@
 //!
 //! Where to look, in the order in which a pair passes:
 //!
-//! - what is asked for: `options` ([`CrawlOptions`], [`Source`]); the run itself: `crawl`, over the shared `engine`;
+//! - what is asked for: `options` ([`CrawlOptions`], [`Source`]); its work is recorded by `sources`; the run itself: `crawl`, over the shared `engine`;
 //! - a finite source: `plan` matches it before anything is fetched; of lists `lists` names the files, `listed` records their rows as jobs,
 //!   `columns` finds which are read, `urls`, `csv`, `elements` and `parquet` read the rows; of archives `place` opens the files, `gzip` and
 //!   `warc` read the records, `capture` and `wat` their pages (`mend` for odd JSON);
-//! - a search service: `search` asks for queries with the fewest pairs, `openverse` and `commons` speak the protocols;
+//! - a search service: `search` asks for queries with the fewest pairs, `openverse` and `commons` speak the protocols,
+//!   `health` knows whether it still answers;
 //! - the live web: `pages` fetches pages, `page` extracts links and captioned images (`srcset`, `dataurl`, `charset`), `sitemap`
-//!   reads what a site lists itself, `links` spells the addresses of pages, `rules` says which belong to the crawl, `traps` knows where there is no end;
+//!   reads what a site lists itself, `links` spells the addresses of pages, `rules` says which belong to the crawl, `traps` knows
+//!   where there is no end, by the `shapes` of addresses;
 //! - may it be fetched: `robots` (its `patterns`, and `origins` that were asked), `optout`, `guard` (unsafe addresses), `hosts` (connections and
 //!   rate per host), `retry` (waits that servers ask for), `promise` (hashes that lists promise);
 //! - what was decided is decided anew: `replay`; figures for who watches: `metrics`; what client errors say: `faults`;
@@ -45,6 +47,7 @@ mod fetch;
 pub mod foreign;
 mod guard;
 mod gzip;
+mod health;
 mod hosts;
 mod images;
 mod inflate;
@@ -83,7 +86,9 @@ mod scan;
 mod search;
 mod seen;
 mod segment;
+mod shapes;
 mod sitemap;
+mod sources;
 mod srcset;
 mod summary;
 mod traps;

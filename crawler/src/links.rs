@@ -33,7 +33,7 @@ pub(crate) fn page_address(url: &Url) -> String {
 fn is_mark(part: &str) -> bool {
     let (name, value) = part.split_once('=').unwrap_or((part, ""));
     let name = name.to_ascii_lowercase();
-    let session = value.len() >= SESSION_LETTERS && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    let session = value.len() >= SESSION_LETTERS && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-!._".contains(&byte));
     name.starts_with("utm_") || MARKS.contains(&name.as_str()) || session && SESSIONS.contains(&name.as_str())
 }
 
@@ -48,6 +48,7 @@ mod tests {
         assert_eq!(address("http://e.org/a?utm_source=x#part"), "http://e.org/a");
         assert_eq!(address("http://e.org/a?sid=0123456789abcdef0123456789abcdef&b=%2f"), "http://e.org/a?b=%2F");
         assert_eq!(address("http://e.org/a;jsessionid=0123456789ABCDEF0123?x=1"), "http://e.org/a?x=1");
+        assert_eq!(address("http://e.org/a;jsessionid=0123456789abcdef0123456789abcdef!1234!-77"), "http://e.org/a");
         for kept in
             ["http://e.org/a?sid=77&id=8", "http://e.org/a;b=1", "http://e.org/a?utm=1&session=0123456789abcdef", "http://e.org/a?x=1&&y"]
         {

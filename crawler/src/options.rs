@@ -3,6 +3,8 @@
 use crate::columns::Asked;
 use crate::fetch::host_key;
 use crate::guard::is_private_host;
+use crate::search::UNREADABLE;
+use crate::traps::TRAP;
 use crate::{ArchiveKind, Rules, Service};
 use shards::{Encoding, ResizeMode};
 use std::net::SocketAddr;
@@ -154,6 +156,8 @@ pub struct CrawlOptions {
     pub rules: Arc<Rules>,
     /// Pages of a web source in all, rows of a URL list, files of archives.
     pub limit: Option<u64>,
+    /// Pages of the live web that one host is asked for at most, over all sources and runs; 0 means no limit.
+    pub host_pages: u64,
     /// Fetches in flight over all hosts.
     pub concurrency: usize,
     /// Links followed from a seed at most.
@@ -168,7 +172,8 @@ pub struct CrawlOptions {
     pub jobs: usize,
     /// Other crawlers' groups of `robots.txt` that are obeyed where we are not named.
     pub obey_groups: Vec<String>,
-    /// Outcomes whose candidates are decided anew (see [`shards::outcome::can_retry`]); `full` ones only if they are inside now.
+    /// Outcomes whose candidates are decided anew (see [`shards::outcome::can_retry`]), `full` ones only if they are inside now, and whose
+    /// pages go back to the frontier (`trap` and `unreadable` too).
     pub retry: Vec<String>,
     /// When it is cancelled, nothing more is begun, what is in flight is given [`DRAIN`], and the crawl returns with its work recorded.
     pub stop: CancellationToken,
@@ -177,6 +182,9 @@ pub struct CrawlOptions {
     /// When a job is large enough.
     pub sizes: JobSizes,
 }
+
+/// Outcomes of pages alone that may be tried again: closed as a place without end, and no answer that can be read.
+const PAGE_WORDS: [&str; 2] = [TRAP, UNREADABLE];
 
 /// Time that fetches in flight are given when a crawl is stopped.
 pub const DRAIN: Duration = Duration::from_secs(3);
@@ -205,6 +213,7 @@ impl CrawlOptions {
             host_rate: 10.0,
             rules: Arc::default(),
             limit: None,
+            host_pages: 10_000,
             concurrency: 256,
             max_depth: 100,
             timeout: Duration::from_secs(30),
@@ -228,8 +237,9 @@ impl CrawlOptions {
         if self.sources.is_empty() && self.retry.is_empty() {
             return usage("no --source is given".to_string());
         }
-        if let Some(word) = self.retry.iter().find(|word| !shards::outcome::can_retry(word)) {
-            let known: Vec<&str> = shards::outcome::ALL.into_iter().filter(|word| shards::outcome::can_retry(word)).collect();
+        let can_retry = |word: &str| shards::outcome::can_retry(word) || PAGE_WORDS.contains(&word);
+        if let Some(word) = self.retry.iter().find(|word| !can_retry(word)) {
+            let known: Vec<&str> = shards::outcome::ALL.into_iter().chain(PAGE_WORDS).filter(|word| can_retry(word)).collect();
             return usage(format!("--retry {word:?} is not one of {}", known.join(", ")));
         }
         if self.max_aspect_ratio.is_some_and(|ratio| ratio.is_nan() || ratio < 1.0) {
@@ -287,13 +297,15 @@ impl CrawlOptions {
     /// # Errors
     /// `Contact` with the host.
     pub fn check_contact(&self) -> Result<(), crate::Error> {
-        let public = self.sources.iter().find_map(|source| match source {
-            Source::Web(url) | Source::Search { endpoint: url, .. } if self.contact.is_none() && !is_private_host(url) => {
-                Some(host_key(url))
-            }
-            _ => None,
-        });
-        public.map_or(Ok(()), |host| Err(crate::Error::Contact { host }))
+        self.sources.iter().try_for_each(|source| match source {
+            Source::Web(url) | Source::Search { endpoint: url, .. } => self.check_host(url),
+            Source::Urls { .. } | Source::Archive { .. } => Ok(()),
+        })
+    }
+
+    /// Refuses a public host without a contact.
+    pub(crate) fn check_host(&self, url: &Url) -> Result<(), crate::Error> {
+        if self.contact.is_some() || is_private_host(url) { Ok(()) } else { Err(crate::Error::Contact { host: host_key(url) }) }
     }
 }
 

@@ -7,16 +7,18 @@ use crate::engine::{Engine, now_ms, settle};
 use crate::fetch::{AGENT, Body, Refusal, Traffic, Want, host_key};
 use crate::images::{Decided, decide_all, finish, store};
 use crate::ingest::on_pool;
-use crate::layout::{PagesPayload, payload, read_payload};
+use crate::layout::pages_of;
 use crate::links::page_address;
 use crate::offer::{Origin, candidates};
 use crate::page::{Page, Place, extract};
 use crate::segment::{SegmentSender, SegmentWriter};
 use crate::sitemap::{self, Sitemap};
 use crate::summary::{REPEATED, Tally};
+use crate::traps::TRAP;
 use crate::{Error, Rules, charset};
 use rustc_hash::FxHashSet;
-use shards::{Candidate, Commit, ImageId, Job, JobKind, NewJob, PageLink, canonical_url};
+use shards::outcome::{FAILURES, FULL, HTTP_4XX, OK, OPTED_OUT, REMOVED, UNSAFE_ADDRESS};
+use shards::{Candidate, Commit, ImageId, Job, PageLink, canonical_url};
 use std::sync::Arc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -70,9 +72,18 @@ struct Harvest {
     candidates: Vec<Candidate>,
     links: Vec<PageLink>,
     known: FxHashSet<String>,
+    /// Pages that are decided, and how.
+    visited: Vec<(String, String)>,
     /// Pages left to a later job.
-    rest: Vec<(String, u32)>,
+    waiting: Vec<String>,
     tally: Tally,
+}
+
+impl Harvest {
+    fn decide(&mut self, url: String, outcome: &str) {
+        self.tally.count(format!("page:{outcome}"));
+        self.visited.push((url, outcome.to_string()));
+    }
 }
 
 /// Runs a `Pages` job.
@@ -81,7 +92,7 @@ struct Harvest {
 /// `Files` when the corpus cannot be written, `Ledger` when the catalogue refuses.
 pub(crate) async fn run(engine: Arc<Engine>, job: Job, site: Site) -> Result<Tally, Error> {
     let begun = Instant::now();
-    let pages = if job.pages.is_empty() { rest_pages(&job)? } else { job.pages.clone() };
+    let pages = pages_of(&job)?;
     let writer = SegmentWriter::start(engine.layout.clone(), job.id, engine.clone());
     let sender = writer.sender();
     // Half of the time for pages, the other half for their images.
@@ -90,16 +101,8 @@ pub(crate) async fn run(engine: Arc<Engine>, job: Job, site: Site) -> Result<Tal
     let deadline = begun + engine.options.sizes.time;
     let decided: Decided = decide_all(&engine, candidates, &sender, deadline, None, &mut harvest.tally).await?;
     drop(sender);
-    let mut more = Commit { pages: harvest.links, ..Commit::default() };
-    if !harvest.rest.is_empty() {
-        more.jobs.push(NewJob { kind: JobKind::Pages, payload: payload(&PagesPayload { pages: harvest.rest })? });
-    }
+    let more = Commit { pages: harvest.links, visited: harvest.visited, waiting: harvest.waiting, ..Commit::default() };
     finish(&engine, job, writer, decided, more, None, harvest.tally).await
-}
-
-fn rest_pages(job: &Job) -> Result<Vec<PageLink>, Error> {
-    let PagesPayload { pages } = if job.payload.is_empty() { PagesPayload::default() } else { read_payload(job)? };
-    Ok(pages.into_iter().map(|(url, depth)| PageLink { url, depth }).collect())
 }
 
 /// Fetches the pages and takes what they offer, until the job has as many candidates as it may.
@@ -131,41 +134,45 @@ async fn visit_all(
         if visit.closed || !room {
             // A page that does not fit is fetched again by the next job; nothing was taken of it.
             closing.cancel();
-            harvest.rest.push((visit.link.url, visit.link.depth));
+            harvest.waiting.push(visit.link.url);
             continue;
         }
         harvest.tally.pages += 1;
         engine.meter.add(1);
         match visit.result {
-            Ok((page, url)) => take(engine, &mut harvest, page, &url, visit.link.depth, site, sender).await,
+            Ok((page, url)) => {
+                let outcome = if page.directives.refusal.is_some() { OPTED_OUT } else { OK };
+                harvest.decide(visit.link.url, outcome);
+                take(engine, &mut harvest, page, &url, visit.link.depth, site, sender).await;
+            }
             Err((outcome, detail)) => {
-                if let Some(url) = Url::parse(&visit.link.url).ok().filter(|_| outcome != "trap") {
+                if let Some(url) = Url::parse(&visit.link.url).ok().filter(|_| says_something(outcome)) {
                     engine.traps.learn(&url, false, &[]);
                 }
                 tracing::debug!(url = %visit.link.url, outcome, detail, "no page");
-                harvest.tally.count(format!("page:{outcome}"));
+                harvest.decide(visit.link.url, outcome);
             }
         }
     }
 }
 
+/// Whether a page without fruit says something of its like: a server that is down, or a page that was not asked for, does not.
+fn says_something(outcome: &str) -> bool {
+    ![TRAP, REMOVED].contains(&outcome) && (outcome == HTTP_4XX || !FAILURES.contains(&outcome))
+}
+
 /// Fetches and reads one page.
 async fn visit(engine: Arc<Engine>, link: PageLink, site: Site, closing: CancellationToken) -> Visit {
     let Ok(url) = Url::parse(&link.url) else {
-        return Visit {
-            link,
-            result: Err((shards::outcome::UNSAFE_ADDRESS, "not a web address".to_string())),
-            closed: false,
-            traffic: Traffic::new(),
-        };
+        return Visit { link, result: Err((UNSAFE_ADDRESS, "not a web address".to_string())), closed: false, traffic: Traffic::new() };
     };
     if link.depth > 0 && engine.traps.is_closed(&url) {
-        let result = Err(("trap", "pages of this kind led nowhere".to_string()));
+        let result = Err((TRAP, "pages of this kind led nowhere".to_string()));
         return Visit { link, result, closed: false, traffic: Traffic::new() };
     }
     // What cannot be asked is not fetched.
     if !engine.removed().is_ok_and(|removed| removed.url(&link.url).is_none()) {
-        let result = Err(("removed", "taken down".to_string()));
+        let result = Err((REMOVED, "taken down".to_string()));
         return Visit { link, result, closed: false, traffic: Traffic::new() };
     }
     let is_map = url.fragment() == Some(SITEMAP);
@@ -174,8 +181,11 @@ async fn visit(engine: Arc<Engine>, link: PageLink, site: Site, closing: Cancell
     let result = match reply.result {
         Err(refusal) => Err(refusal.decision()),
         Ok(body) if is_map => read_map(body).await.ok_or_else(|| ("sitemap", "the reader failed".to_string())),
-        // A seed may lead to its site's proper name; a later page that leads elsewhere is not ours to take.
-        Ok(body) if link.depth > 0 && !site.has(&body.url) => Err(("off_site", body.url.to_string())),
+        // A seed may lead to its site's proper name; a later page that leads elsewhere is not ours to take. One that is where it was when
+        // it was found belongs, though the rules of this run need not be those that found it.
+        Ok(body) if link.depth > 0 && !site.has(&body.url) && (body.url != url || site.rules.excludes(&url)) => {
+            Err(("off_site", body.url.to_string()))
+        }
         Ok(body) => {
             let maps = if link.depth == 0 { engine.fetcher.sitemaps(&body.url, &mut reply.traffic).await } else { Vec::new() };
             let read = read(body, engine.enough()).await;
@@ -224,7 +234,6 @@ async fn take(engine: &Arc<Engine>, harvest: &mut Harvest, mut page: Page, url: 
     let seen_before = harvest.tally.repeated();
     let offered = page.captions();
     let refusal = page.directives.refusal;
-    harvest.tally.count(if refusal.is_some() { "page:opted_out" } else { "page:ok" });
     if page.uncaptioned > 0 {
         *harvest.tally.outcomes.entry("image:no-caption".to_string()).or_default() += page.uncaptioned;
     }
@@ -242,7 +251,7 @@ async fn take(engine: &Arc<Engine>, harvest: &mut Harvest, mut page: Page, url: 
             match engine.claim(candidate, &mut harvest.tally) {
                 Some(mut candidate) => {
                     if let Some(why) = refusal.filter(|_| candidate.outcome.is_empty()) {
-                        settle(&mut candidate, shards::outcome::OPTED_OUT, &format!("page: {why}"));
+                        settle(&mut candidate, OPTED_OUT, &format!("page: {why}"));
                     }
                     pairs.push(candidate);
                 }
@@ -268,7 +277,7 @@ async fn store_data(engine: &Arc<Engine>, bytes: Vec<u8>, pairs: &mut Vec<Candid
             pair.take_down();
         }
         if pair.outcome.is_empty() && !engine.is_inside(&pair) {
-            settle(&mut pair, shards::outcome::FULL, "outside the cap");
+            settle(&mut pair, FULL, "outside the cap");
         }
         if pair.outcome.is_empty() { inside.push(pair) } else { done.push(pair) }
     }

@@ -1,7 +1,8 @@
 //! Deciding anew what was decided: failures that another day may heal, and pairs that a larger cap lets in.
 //!
 //! Each finished segment gives one plan job. It moves the rows in question from the segment's candidates file to a plan file, from
-//! which they are fetched like any others; a pair's row stands in one candidates file at any time. The plan file is written first,
+//! which they are fetched like any others; a pair's row stands in one candidates file at any time (pages go back to the frontier
+//! instead: `sources`). The plan file is written first,
 //! then one transaction records the fetch job and takes the rows' counts back, then the candidates file is written without them. A
 //! crash before the last step is mended at the next start by [`finish_moves`], before anything is fetched.
 
@@ -61,7 +62,7 @@ pub(crate) fn open(options: &CrawlOptions, ledger: &dyn Ledger) -> Result<Vec<Re
         }
     }
     let mut replays = Vec::new();
-    for id in ledger.sources_of(KIND).map_err(Error::ledger("list sources"))? {
+    for (id, _) in ledger.sources_of(KIND).map_err(Error::ledger("list sources"))? {
         if left(id)? == 0 {
             continue;
         }

@@ -64,9 +64,17 @@ pub struct Rules {
 impl Rules {
     /// Whether a page belongs to the crawl; `own` says whether it is of the seed's site.
     pub(crate) fn allow(&self, url: &Url, own: bool) -> bool {
-        let any = |patterns: &[Pattern]| patterns.iter().any(|pattern| pattern.matches(url));
-        (if self.include.is_empty() { own } else { any(&self.include) }) && !any(&self.exclude)
+        (if self.include.is_empty() { own } else { any(&self.include, url) }) && !self.excludes(url)
     }
+
+    /// Whether a page is named as one that does not belong.
+    pub(crate) fn excludes(&self, url: &Url) -> bool {
+        any(&self.exclude, url)
+    }
+}
+
+fn any(patterns: &[Pattern], url: &Url) -> bool {
+    patterns.iter().any(|pattern| pattern.matches(url))
 }
 
 #[cfg(test)]

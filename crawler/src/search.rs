@@ -1,32 +1,34 @@
 //! Search services as sources: pairs for a query, queries with the fewest pairs first.
 //!
 //! The frontier is the catalogue's, as for pages of the web: each query's next request waits there, and its depth is the number of pairs that
-//! the query had when it was added. Requests of the fewest pairs are leased first, and a query that has enough is not asked for again.
+//! the query has. Requests of the fewest pairs are leased first, and one of a query that has enough is left as `full` until the cap is
+//! raised. A request that fails for a reason that may pass waits and is made again; `health` says when a service is left alone.
 
 use crate::engine::{ENOUGH, Engine, now_ms};
-use crate::fetch::{Refusal, Want};
+use crate::fetch::{Fetcher, Refusal, Want};
+use crate::guard::is_private_host;
+use crate::health::{FAILURES, Health, Verdict};
 use crate::images::{decide_all, finish};
-use crate::layout::{PagesPayload, payload, read_payload};
+use crate::layout::pages_of;
 use crate::offer::{Origin, candidates};
 use crate::page::{Found, Place};
 use crate::segment::SegmentWriter;
 use crate::summary::{REPEATED, Tally};
 use crate::{CrawlOptions, Error, Matcher, commons, openverse};
-use shards::{Candidate, Commit, Job, JobKind, NewJob, PageLink, canonical_url, outcome};
+use shards::{Candidate, Commit, Job, PageLink, canonical_url, outcome};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 use url::Url;
 
 /// Requests of a job: few, because the order of those that wait changes with every answer.
 pub(crate) const REQUESTS: usize = 50;
 /// Results taken of one answer, whatever was asked for: with those of half a job they fit into one.
 const MAX_RESULTS: usize = 500;
-/// Times that a request is made again for a service that says it is busy, and the first pause before, in units of the crawl's back-off; the
-/// pause doubles each time.
-const MAX_BUSY: u32 = 5;
+/// The pause after a service says that it is busy, in units of the crawl's back-off; it doubles with each such answer in a row.
 const BUSY_PAUSE: u32 = 5;
+/// The outcome of a request whose answer is not what the service's documentation says.
+pub(crate) const UNREADABLE: &str = "unreadable";
 
 /// A service that finds pictures by words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +71,8 @@ pub(crate) enum Answer {
     Results { images: Vec<(Found, String)>, next: Option<Url> },
     /// It asks to be left alone for a while.
     Busy,
+    /// It will not answer this request, now or later.
+    Refused(String),
     /// It is not what its documentation says.
     Unreadable(String),
 }
@@ -82,11 +86,54 @@ pub(crate) trait Search: Send + Sync {
     fn read(&self, request: &Url, body: &[u8]) -> Answer;
 }
 
-/// The service at an address.
-pub(crate) fn open(service: Service, endpoint: &Url, options: &CrawlOptions) -> Arc<dyn Search> {
-    match service {
-        Service::Openverse => Arc::new(openverse::Openverse::new(endpoint)),
-        Service::Commons => Arc::new(commons::Commons::new(endpoint, ENOUGH * options.image_size)),
+/// A service in work.
+pub(crate) struct Lookup {
+    service: Service,
+    endpoint: Url,
+    pub(crate) search: Arc<dyn Search>,
+    health: Health,
+}
+
+impl Lookup {
+    /// The service at an address.
+    pub(crate) fn open(service: Service, endpoint: &Url, options: &CrawlOptions) -> Arc<Self> {
+        let search: Arc<dyn Search> = match service {
+            Service::Openverse => Arc::new(openverse::Openverse::new(endpoint)),
+            Service::Commons => Arc::new(commons::Commons::new(endpoint, ENOUGH * options.image_size)),
+        };
+        Arc::new(Lookup { service, endpoint: endpoint.clone(), search, health: Health::default() })
+    }
+
+    /// Tells the fetcher how often its documentation lets it be asked; one on this machine or network may be asked faster.
+    pub(crate) fn keep_pace(&self, fetcher: &Fetcher) {
+        if !is_private_host(&self.endpoint) {
+            fetcher.pace(&self.endpoint, self.service.pace());
+        }
+    }
+
+    /// Whether it failed so often that it is left alone in this run.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.health.ended().is_some()
+    }
+
+    /// What to say of a service that is left alone, and of the requests that wait for it.
+    pub(crate) fn complaint(&self, waiting: u64) -> Option<String> {
+        let (name, why) = (self.service.name(), self.health.ended()?);
+        let wait = if waiting == 1 { "request waits" } else { "requests wait" };
+        Some(format!(
+            "{name} at {} failed {FAILURES} times in a row, last with {why}; it is left alone in this run, and {waiting} {wait}: the same command asks again",
+            self.endpoint
+        ))
+    }
+
+    /// How many pairs the query of a request has by now; nothing when those are enough.
+    pub(crate) fn rank(engine: &Engine, url: &str) -> Option<u32> {
+        match parse(url) {
+            Some((_, query)) if !engine.wants_more(query) => None,
+            Some((_, query)) => Some(depth(engine.pairs_of(query))),
+            // One that cannot be read is leased and counted.
+            None => Some(0),
+        }
     }
 }
 
@@ -94,24 +141,28 @@ pub(crate) fn open(service: Service, endpoint: &Url, options: &CrawlOptions) -> 
 pub(crate) fn first_requests<'a>(search: &'a dyn Search, matcher: &'a dyn Matcher, seen: &'a [u64]) -> impl Iterator<Item = PageLink> + 'a {
     (0..matcher.query_count() as u32).map(|query| {
         let pairs = seen.get(query as usize).copied().unwrap_or(0);
-        request(&search.first(matcher.text(query)), query, 0, pairs)
+        request(&search.first(matcher.text(query)), query, pairs)
     })
 }
 
-/// A request in the frontier. Its fragment, which no server sees, names the query and how often the service was busy.
-fn request(url: &Url, query: u32, busy: u32, pairs: u64) -> PageLink {
+/// A request in the frontier. Its fragment, which no server sees, names the query.
+fn request(url: &Url, query: u32, pairs: u64) -> PageLink {
     let mut url = url.clone();
-    url.set_fragment(Some(&format!("q{query}.{busy}")));
-    PageLink { url: url.into(), depth: u32::try_from(pairs).unwrap_or(u32::MAX) }
+    // The second number stays for requests that are known from earlier versions.
+    url.set_fragment(Some(&format!("q{query}.0")));
+    PageLink { url: url.into(), depth: depth(pairs) }
 }
 
-/// The request, its query and how often it was made in vain.
-fn parse(link: &PageLink) -> Option<(Url, u32, u32)> {
-    let mut url = Url::parse(&link.url).ok()?;
-    let (query, busy) = url.fragment()?.strip_prefix('q')?.split_once('.')?;
-    let (query, busy) = (query.parse().ok()?, busy.parse().ok()?);
+fn depth(pairs: u64) -> u32 {
+    u32::try_from(pairs).unwrap_or(u32::MAX)
+}
+
+/// The request and its query.
+fn parse(link: &str) -> Option<(Url, u32)> {
+    let mut url = Url::parse(link).ok()?;
+    let query = url.fragment()?.strip_prefix('q')?.split_once('.')?.0.parse().ok()?;
     url.set_fragment(None);
-    Some((url, query, busy))
+    Some((url, query))
 }
 
 /// What a job has gathered.
@@ -119,91 +170,103 @@ fn parse(link: &PageLink) -> Option<(Url, u32, u32)> {
 struct Harvest {
     candidates: Vec<Candidate>,
     links: Vec<PageLink>,
-    /// Requests left to a later job.
-    rest: Vec<(String, u32)>,
+    /// Requests that are decided, and how.
+    visited: Vec<(String, String)>,
+    /// Requests that wait again.
+    waiting: Vec<String>,
     tally: Tally,
+}
+
+impl Harvest {
+    fn decide(&mut self, link: String, outcome: &str) {
+        self.tally.pages += 1;
+        self.tally.count(format!("page:{outcome}"));
+        self.visited.push((link, outcome.to_string()));
+    }
 }
 
 /// Runs a `Pages` job of a search source.
 ///
 /// # Errors
 /// `Files` when the corpus cannot be written, `Ledger` when the catalogue refuses.
-pub(crate) async fn run(engine: Arc<Engine>, job: Job, service: Service, search: Arc<dyn Search>) -> Result<Tally, Error> {
+pub(crate) async fn run(engine: Arc<Engine>, job: Job, lookup: Arc<Lookup>) -> Result<Tally, Error> {
     let begun = Instant::now();
-    let requests = if job.pages.is_empty() {
-        let PagesPayload { pages } = if job.payload.is_empty() { PagesPayload::default() } else { read_payload(&job)? };
-        pages.into_iter().map(|(url, depth)| PageLink { url, depth }).collect()
-    } else {
-        job.pages.clone()
-    };
-    let mut harvest = ask_all(&engine, requests, service, search.as_ref(), begun + engine.options.sizes.time / 2).await;
+    let requests = pages_of(&job)?;
+    let mut harvest = ask_all(&engine, requests, &lookup, begun + engine.options.sizes.time / 2).await;
     let writer = SegmentWriter::start(engine.layout.clone(), job.id, engine.clone());
     let deadline = begun + engine.options.sizes.time;
     let decided = decide_all(&engine, harvest.candidates, &writer.sender(), deadline, None, &mut harvest.tally).await?;
-    let mut more = Commit { pages: harvest.links, ..Commit::default() };
-    if !harvest.rest.is_empty() {
-        more.jobs.push(NewJob { kind: JobKind::Pages, payload: payload(&PagesPayload { pages: harvest.rest })? });
-    }
+    let more = Commit { pages: harvest.links, visited: harvest.visited, waiting: harvest.waiting, ..Commit::default() };
     finish(&engine, job, writer, decided, more, None, harvest.tally).await
 }
 
-/// Makes the requests one after the other, until the job has as many candidates as it may.
-async fn ask_all(engine: &Arc<Engine>, requests: Vec<PageLink>, service: Service, search: &dyn Search, deadline: Instant) -> Harvest {
+/// Makes the requests one after the other, until the job has as many candidates as it may, or the service fails too often.
+async fn ask_all(engine: &Arc<Engine>, requests: Vec<PageLink>, lookup: &Lookup, deadline: Instant) -> Harvest {
     let mut harvest = Harvest::default();
     let mut requests = requests.into_iter();
+    let mut any = false;
     for link in requests.by_ref() {
         let full = harvest.candidates.len() >= engine.options.sizes.candidates / 2;
-        if harvest.tally.pages > 0 && (full || Instant::now() > deadline) {
-            harvest.rest.push((link.url, link.depth));
+        let over = any && (full || Instant::now() > deadline);
+        if over || engine.options.stop.is_cancelled() || lookup.has_ended() {
+            harvest.waiting.push(link.url);
             break;
         }
-        harvest.tally.pages += 1;
+        any = true;
         engine.meter.add(1);
-        match parse(&link) {
-            Some((url, query, busy)) if engine.wants_more(query) => ask(engine, &mut harvest, &url, query, busy, service, search).await,
-            Some(_) => harvest.tally.count("page:query-full"),
-            None => harvest.tally.count("page:unsafe_address"),
+        match parse(&link.url) {
+            Some((url, query)) if engine.wants_more(query) => ask(engine, &mut harvest, link.url, &url, query, lookup).await,
+            Some(_) => harvest.decide(link.url, outcome::FULL),
+            None => harvest.decide(link.url, outcome::UNSAFE_ADDRESS),
         }
     }
-    harvest.rest.extend(requests.map(|link| (link.url, link.depth)));
+    harvest.waiting.extend(requests.map(|link| link.url));
     harvest
 }
 
 /// Makes one request and takes its pairs.
-async fn ask(engine: &Arc<Engine>, harvest: &mut Harvest, url: &Url, query: u32, busy: u32, service: Service, search: &dyn Search) {
-    let reply = engine.fetcher.get(url, Want::Answer, &CancellationToken::new()).await;
+async fn ask(engine: &Arc<Engine>, harvest: &mut Harvest, link: String, url: &Url, query: u32, lookup: &Lookup) {
+    let reply = engine.fetcher.get(url, Want::Answer, &engine.options.stop).await;
     harvest.tally.learn(reply.traffic);
     let answer = match reply.result {
-        Ok(body) => search.read(url, &body.bytes),
-        Err(Refusal::Because(outcome::HTTP_429, _)) => Answer::Busy,
-        Err(Refusal::Because(outcome::HTTP_5XX, why)) if why.starts_with("503") => Answer::Busy,
-        Err(refusal) => {
-            let (outcome, detail) = refusal.decision();
-            tracing::warn!(%url, outcome, detail, "a search failed");
-            harvest.tally.count(format!("page:{outcome}"));
-            return;
-        }
+        Ok(body) => lookup.search.read(url, &body.bytes),
+        Err(Refusal::Closed) => return harvest.waiting.push(link),
+        Err(Refusal::Because(outcome, why)) => return refuse(engine, harvest, link, lookup, outcome, &why),
     };
     match answer {
         Answer::Results { images, next } => {
-            harvest.tally.count("page:ok");
-            let source = format!("{}:{}", service.name(), engine.query_text(query));
+            lookup.health.answered(&link);
+            harvest.decide(link, outcome::OK);
+            let source = format!("{}:{}", lookup.service.name(), engine.query_text(query));
             for (found, page_url) in images.into_iter().take(MAX_RESULTS) {
                 take(engine, harvest, found, &page_url, &source);
             }
-            if let Some(next) = next.filter(|_| engine.wants_more(query)) {
-                harvest.links.push(request(&next, query, 0, engine.pairs_of(query)));
+            // That of a query with enough is never made before the cap is raised.
+            harvest.links.extend(next.map(|next| request(&next, query, engine.pairs_of(query))));
+        }
+        Answer::Busy => refuse(engine, harvest, link, lookup, outcome::HTTP_429, "it says that it is busy"),
+        Answer::Refused(why) => refuse(engine, harvest, link, lookup, outcome::HTTP_4XX, &why),
+        Answer::Unreadable(why) => refuse(engine, harvest, link, lookup, UNREADABLE, &format!("no answer of such a service: {why}")),
+    }
+}
+
+/// Notes that a request gave nothing: one that may do better later waits.
+fn refuse(engine: &Engine, harvest: &mut Harvest, link: String, lookup: &Lookup, outcome: &'static str, why: &str) {
+    tracing::warn!(url = %link, outcome, why, "a search failed");
+    let said = if why.is_empty() { outcome.to_string() } else { format!("{outcome} ({why})") };
+    let passes = outcome == UNREADABLE || outcome::FAILURES.contains(&outcome) && outcome != outcome::HTTP_4XX;
+    if !passes {
+        lookup.health.refused(&said);
+        return harvest.decide(link, outcome);
+    }
+    match lookup.health.failed(&link, &said) {
+        Verdict::Decided => harvest.decide(link, outcome),
+        Verdict::Again(in_a_row) => {
+            if outcome == outcome::HTTP_429 || why.starts_with("503") {
+                let pause = engine.options.backoff.saturating_mul(BUSY_PAUSE << (in_a_row - 1).min(4));
+                engine.fetcher.pause(&lookup.endpoint, pause);
             }
-        }
-        Answer::Busy if busy < MAX_BUSY => {
-            engine.fetcher.pause(url, engine.options.backoff.saturating_mul(BUSY_PAUSE << busy));
-            harvest.tally.count("page:busy");
-            harvest.links.push(request(url, query, busy + 1, engine.pairs_of(query)));
-        }
-        Answer::Busy => harvest.tally.count("page:given-up"),
-        Answer::Unreadable(why) => {
-            tracing::warn!(%url, why, "a search gave no results");
-            harvest.tally.count("page:unreadable");
+            harvest.waiting.push(link);
         }
     }
 }
@@ -230,8 +293,8 @@ mod tests {
     #[test]
     fn requests_keep_their_query() {
         let url = Url::parse("http://e.org/?q=a%20cat&page=2").expect("a URL");
-        let link = request(&url, 17, 3, 1 << 40);
-        assert_eq!((parse(&link), link.depth), (Some((url, 17, 3)), u32::MAX));
-        assert_eq!(parse(&PageLink { url: "http://e.org/#x".into(), depth: 0 }), None);
+        let link = request(&url, 17, 1 << 40);
+        assert_eq!((parse(&link.url), link.depth), (Some((url, 17)), u32::MAX));
+        assert_eq!(parse("http://e.org/#x"), None);
     }
 }

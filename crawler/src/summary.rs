@@ -123,6 +123,10 @@ pub struct CrawlSummary {
     pub unusable: Vec<String>,
     /// Whether all sources are lists, and not one of them could be used.
     pub is_in_vain: bool,
+    /// Pages that wait because their hosts have given as many as they may.
+    pub held: u64,
+    /// What is to be said of services that were left alone because they failed again and again.
+    pub complaints: Vec<String>,
 }
 
 impl CrawlSummary {
@@ -168,7 +172,8 @@ impl CrawlSummary {
 impl std::fmt::Display for CrawlSummary {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         if self.is_idle() {
-            return f.write_str("nothing left to do: all sources are done, or at their --limit");
+            f.write_str("nothing left to do: all sources are done, or at their --limit")?;
+            return self.write_held(f);
         }
         if self.jobs == 0 {
             return f.write_str("nothing was done: stopped before the first job was finished");
@@ -183,7 +188,18 @@ impl std::fmt::Display for CrawlSummary {
             self.received_bytes as f64 / 1e6,
             self.stored_bytes as f64 / 1e6,
             self.saved
-        )
+        )?;
+        self.write_held(f)
+    }
+}
+
+impl CrawlSummary {
+    fn write_held(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.held {
+            0 => Ok(()),
+            1 => f.write_str("; 1 page waits because its host has given --host-pages: a larger one takes it up"),
+            held => write!(f, "; {held} pages wait because their hosts have given --host-pages: a larger one takes them up"),
+        }
     }
 }
 
@@ -195,6 +211,7 @@ mod tests {
     fn jobs_add_up() {
         let mut summary = CrawlSummary::default();
         assert_eq!(summary.to_string(), "nothing left to do: all sources are done, or at their --limit");
+        assert!(CrawlSummary { held: 7, ..CrawlSummary::default() }.to_string().contains("7 pages wait"));
         summary.stopped = true;
         assert_eq!((summary.to_string().contains("stopped"), summary.is_idle()), (true, false));
         for _ in 0..2 {

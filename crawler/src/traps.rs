@@ -1,24 +1,34 @@
-//! Places without end: calendars, counters, sessions in addresses. They are known by their fruitlessness.
+//! Places without end: calendars, counters, sessions in addresses, pages of random words. They are known by their fruitlessness.
 //!
-//! Pages whose addresses differ only in numbers have one **shape**. A page bears fruit when it shows a pair that was never seen, or
-//! links to a page that was never seen, of another shape that is still open. After [`PATIENCE`] pages of a shape without fruit the
+//! Pages whose addresses differ only in numbers have one **shape** (`shapes`). A page bears fruit when it shows a pair that was never seen,
+//! or links to a page that was never seen, of another shape that is still open. After [`PATIENCE`] pages of a shape without fruit the
 //! shape is closed: its pages are neither asked for nor followed any more. A month of a calendar leads to new days, which are a
 //! shape of their own; once the days are closed, new days are no fruit, and the months close too.
 //!
+//! A place may make up new shapes without end. So pages count by **coarse shape** and by host too, and there only pairs are fruit: after
+//! [`COARSE_PATIENCE`] pages in a row without a new pair a coarse shape closes, after [`HOST_PATIENCE`] a host. Pages that lead to others
+//! need no pairs of their own: a new pair counts for the coarse shapes through which its page was found, too.
+//!
 //! Kept in memory alone: after a restart a trap costs its patience once more.
 
-use rustc_hash::{FxHashMap, FxHashSet, FxHasher};
-use std::hash::{Hash, Hasher};
+use crate::shapes::{coarse, fine, fingerprint, host};
+use rustc_hash::{FxHashMap, FxHashSet};
 use std::sync::{Mutex, MutexGuard};
 use url::Url;
 
+/// The outcome of a page that was closed without being asked for.
+pub(crate) const TRAP: &str = "trap";
 /// Pages without fruit, one after the other, after which a shape is closed. Sites with long stretches of numbered pages without
 /// pictures exist; those of 200 without one link elsewhere are rare.
 const PATIENCE: u32 = 200;
+/// Pages of a coarse shape without a new pair.
+const COARSE_PATIENCE: u32 = 1000;
+/// Pages of a host without a new pair.
+const HOST_PATIENCE: u32 = 2000;
+/// Steps from a page with a new pair back towards the seed that share in it: photo, album, list, overview.
+const STEPS_BACK: usize = 4;
 /// Shapes and links remembered: 16 bytes each. When full, all are forgotten, which only makes traps last longer.
 const MAX_KNOWN: usize = 1 << 20;
-/// Letters and digits from which on a part of a path counts as a number.
-const TOKEN: usize = 12;
 
 /// What is known of the shapes of a crawl.
 #[derive(Default)]
@@ -31,13 +41,37 @@ pub(crate) struct Traps {
 struct Known {
     /// Pages without fruit since the last one with some, by shape.
     barren: FxHashMap<u64, u32>,
+    /// Pages since the last new pair, by coarse shape and by host.
+    pairless: FxHashMap<u64, u32>,
+    /// The coarse shape of pages that led to one of this coarse shape.
+    from: FxHashMap<u64, u64>,
     /// Pages that have been linked to.
     links: FxHashSet<u64>,
 }
 
 impl Known {
-    fn is_closed(&self, shape: u64) -> bool {
-        self.barren.get(&shape).is_some_and(|barren| *barren >= PATIENCE)
+    fn is_closed(&self, url: &Url) -> bool {
+        let reached = |counts: &FxHashMap<u64, u32>, shape: u64, patience: u32| counts.get(&shape).is_some_and(|count| *count >= patience);
+        reached(&self.barren, fine(url), PATIENCE)
+            || reached(&self.pairless, coarse(url), COARSE_PATIENCE)
+            || reached(&self.pairless, host(url), HOST_PATIENCE)
+    }
+
+    fn is_full(&self, links: usize) -> bool {
+        self.links.len() + links > MAX_KNOWN || self.barren.len().max(self.pairless.len()).max(self.from.len()) >= MAX_KNOWN
+    }
+
+    /// A page showed a new pair: those that led to it did well.
+    fn credit(&mut self, url: &Url) {
+        self.pairless.remove(&host(url));
+        let mut shape = coarse(url);
+        for _ in 0..=STEPS_BACK {
+            self.pairless.remove(&shape);
+            match self.from.get(&shape) {
+                Some(from) => shape = *from,
+                None => break,
+            }
+        }
     }
 }
 
@@ -48,62 +82,44 @@ impl Traps {
 
     /// Whether pages like this one have given nothing for long.
     pub(crate) fn is_closed(&self, url: &Url) -> bool {
-        self.known().is_closed(shape(url))
+        self.known().is_closed(url)
     }
 
     /// Learns what a page gave: whether it showed a new pair, and the links of its site.
     pub(crate) fn learn(&self, url: &Url, new_pair: bool, links: &[Url]) {
-        let own = shape(url);
+        let (own, own_coarse) = (fine(url), coarse(url));
         let mut known = self.known();
-        if known.links.len() + links.len() > MAX_KNOWN || known.barren.len() >= MAX_KNOWN {
+        if known.is_full(links.len()) {
             *known = Known::default();
         }
         let mut fruit = new_pair;
-        for link in links {
-            let new = known.links.insert(fingerprint(link.as_str()));
-            let shape = shape(link);
-            fruit |= new && shape != own && !known.is_closed(shape);
+        for link in links.iter().filter(|link| link.scheme() == "http" || link.scheme() == "https") {
+            if !known.links.insert(fingerprint(link.as_str())) {
+                continue;
+            }
+            let target = coarse(link);
+            if target != own_coarse {
+                known.from.insert(target, own_coarse);
+            }
+            fruit = fruit || fine(link) != own && !known.is_closed(link);
         }
         if fruit {
             known.barren.remove(&own);
         } else {
-            let barren = known.barren.entry(own).or_default();
-            *barren = barren.saturating_add(1);
+            count(&mut known.barren, own);
+        }
+        if new_pair {
+            known.credit(url);
+        } else {
+            count(&mut known.pairless, own_coarse);
+            count(&mut known.pairless, host(url));
         }
     }
 }
 
-fn fingerprint(text: &str) -> u64 {
-    let mut hasher = FxHasher::default();
-    text.hash(&mut hasher);
-    hasher.finish()
-}
-
-/// The shape of an address: host and path with every number as `0`, and the names in its query.
-fn shape(url: &Url) -> u64 {
-    let mut text = url.host_str().unwrap_or_default().to_string();
-    for part in url.path().split('/') {
-        text.push('/');
-        push_shape(&mut text, part);
-    }
-    for (name, _) in url.query_pairs() {
-        text.push('&');
-        push_shape(&mut text, &name);
-    }
-    fingerprint(&text)
-}
-
-fn push_shape(text: &mut String, part: &str) {
-    // Names of sessions mix letters and digits at random; titles are words with blanks or hyphens between.
-    let token =
-        part.len() >= TOKEN && part.chars().all(|c| c.is_ascii_alphanumeric()) && part.chars().filter(char::is_ascii_digit).count() >= 3;
-    let mut number = false;
-    for c in if token { "0" } else { part }.chars() {
-        if !(c.is_ascii_digit() && number) {
-            text.push(if c.is_ascii_digit() { '0' } else { c });
-        }
-        number = c.is_ascii_digit();
-    }
+fn count(counts: &mut FxHashMap<u64, u32>, shape: u64) {
+    let count = counts.entry(shape).or_default();
+    *count = count.saturating_add(1);
 }
 
 #[cfg(test)]
@@ -114,13 +130,60 @@ mod tests {
         Url::parse("http://e.org").and_then(|base| base.join(path)).expect("a URL")
     }
 
+    /// Pages visited of those that `page` gives for 0, 1, 2..., each of which links to the next ten.
+    fn visited(page: impl Fn(u64) -> String) -> usize {
+        let traps = Traps::default();
+        let mut visited = 0;
+        for n in 0..20_000 {
+            let here = url(&page(n));
+            if traps.is_closed(&here) {
+                break;
+            }
+            let links: Vec<Url> = (n + 1..n + 11).map(|n| url(&page(n))).collect();
+            traps.learn(&here, false, &links);
+            visited += 1;
+        }
+        visited
+    }
+
+    /// Letters that follow from a number, as long as asked for.
+    fn letters(n: u64, length: usize) -> String {
+        let mut n = n.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let letter = |_| {
+            n = n.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            char::from(b'a' + (n >> 40) as u8 % 26)
+        };
+        (0..length).map(letter).collect()
+    }
+
+    fn hex(n: u64) -> String {
+        format!("{:016x}{:016x}", n.wrapping_mul(0x9e37_79b9_7f4a_7c15), n.wrapping_mul(0xc2b2_ae3d_27d4_eb4f))
+    }
+
     #[test]
-    fn numbers_make_no_difference_and_words_do() {
-        let same = |a: &str, b: &str| shape(&url(a)) == shape(&url(b));
-        assert!(same("/2024/05.html", "/1999/12.html") && same("/a?page=1&x=", "/a?page=77&x=y"));
-        assert!(same("/s/9f3ab77c01d2/x", "/s/00aa11bb22cc33/x"));
-        assert!(!same("/a/1", "/b/1") && !same("/a?x=1", "/a?y=1") && !same("/cats", "/dogs") && !same("/1", "/1/2"));
-        assert!(!same("/internationalisation", "/industrialisations"));
+    fn sessions_in_addresses_close() {
+        let uuid = |n: u64| {
+            let hex = hex(n + 1);
+            format!("/s/{}-{}-{}-{}-{}/x", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+        };
+        for page in [&uuid as &dyn Fn(u64) -> String, &|n| format!("/a;jsessionid={}!1234", hex(n + 1)), &|n| {
+            format!("/(S({}))/a.aspx", letters(n, 24))
+        }] {
+            let visited = visited(page);
+            assert!(visited <= 220, "{}: {visited}", page(1));
+        }
+        assert!(visited(|n| format!("/{}", "x/".repeat(n as usize + 1))) <= 220);
+    }
+
+    #[test]
+    fn words_without_end_close_later() {
+        let parameters = visited(|n| format!("/?{}=1", letters(n, 8)));
+        let words = visited(|n| format!("/{}.html", letters(n, 8)));
+        assert_eq!((parameters, words), (1000, 1000));
+        // Whatever they are called and however deep they lie.
+        let ends = ["html", "php", "asp", "jsp", "cgi"];
+        let mixed = visited(|n| format!("/{}{}.{}", "a/".repeat(n as usize % 2), letters(n, 8), ends[n as usize % 5]));
+        assert_eq!(mixed, 2000);
     }
 
     /// Walks a calendar whose months lead to 28 days, the months before and after, and home.
@@ -151,6 +214,19 @@ mod tests {
             traps.learn(&here, false, &albums);
             albums.iter().enumerate().for_each(|(at, album)| traps.learn(album, at == 0, &[]));
             assert!(!traps.is_closed(&here) && !traps.is_closed(&albums[0]));
+        }
+    }
+
+    #[test]
+    fn pages_that_lead_to_pairs_stay_open() {
+        let traps = Traps::default();
+        for n in 0..5000 {
+            let (list, album, photo) =
+                (url(&format!("/{}/", letters(n, 9))), url(&format!("/a/{}/x", letters(n, 9))), url(&format!("/p/{n}.html")));
+            assert!([&list, &album, &photo].iter().all(|page| !traps.is_closed(page)), "{n}");
+            traps.learn(&list, false, std::slice::from_ref(&album));
+            traps.learn(&album, false, std::slice::from_ref(&photo));
+            traps.learn(&photo, n % 50 == 0, &[]);
         }
     }
 }

@@ -38,7 +38,7 @@ pub struct Job {
     pub source: u64,
     /// What it does.
     pub kind: JobKind,
-    /// Its input, JSON that only the crawler reads. Empty for `Pages`, whose input is `pages`.
+    /// Its input, JSON that only the crawler reads. Empty for `Pages`, whose input is `pages`; older catalogues may hold `Pages` jobs with one.
     pub payload: String,
     /// The pages to fetch, for `Pages`.
     pub pages: Vec<PageLink>,
@@ -115,6 +115,10 @@ pub struct Commit {
     pub counters: Vec<(u32, u64)>,
     /// Pages found; those already known are left as they are.
     pub pages: Vec<PageLink>,
+    /// What became of the job's pages: URL and outcome.
+    pub visited: Vec<(String, String)>,
+    /// Pages of the job that were not visited after all, by URL: they wait again.
+    pub waiting: Vec<String>,
     /// Jobs that follow from this one.
     pub jobs: Vec<NewJob>,
     /// What was learnt of hosts.

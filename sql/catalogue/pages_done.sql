@@ -1,2 +1,2 @@
--- Pages of a source that were fetched, or given up for a reason.
-select count(*) from pages where source = ?1 and state = 'done';
+-- Pages of a source that were asked for, whatever came of it.
+select count(*) from pages where source = ?1 and state = 'done' and asked;

@@ -1,6 +1,6 @@
 //! The catalogue of a corpus: a SQLite file that says what is to be done and what is done. Here it is opened and checked.
 //!
-//! Functions on work are in `jobs.rs` and `commit.rs`, on what is known in `known.rs`. Statements are files of `catalogue/`.
+//! Functions on work are in `jobs.rs`, `frontier.rs` and `commit.rs`, on what is known in `known.rs`. Statements are files of `catalogue/`.
 
 use crate::Error;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
@@ -18,8 +18,11 @@ macro_rules! statement {
 pub(crate) use statement;
 
 /// How a catalogue of version n becomes one of version n + 1, from 0, the empty file.
-const MIGRATIONS: [&str; 2] =
-    [include_str!("../migrations/sqlite/0001_catalogue.sql"), include_str!("../migrations/sqlite/0002_host_time.sql")];
+const MIGRATIONS: [&str; 3] = [
+    include_str!("../migrations/sqlite/0001_catalogue.sql"),
+    include_str!("../migrations/sqlite/0002_host_time.sql"),
+    include_str!("../migrations/sqlite/0003_pages.sql"),
+];
 /// The mark of diptych's catalogues, as the first migration sets it.
 const APPLICATION: i64 = 0x6469_7074;
 /// How long to wait for another process's transaction. They are short; longer means a stopped process.
@@ -191,8 +194,22 @@ fn connect_read_only(path: &Path) -> Result<Connection, Error> {
     };
     match check(&connection, path)? {
         0 => Err(Error::NotACatalogue { path: path.to_path_buf() }),
+        version if version < MIGRATIONS.len() => updated_copy(&connection, path),
         _ => Ok(connection),
     }
+}
+
+/// An older catalogue as one of this version, in memory: who only looks leaves the file as it is.
+fn updated_copy(old: &Connection, path: &Path) -> Result<Connection, Error> {
+    let failed = || Error::catalogue("copy tables", path);
+    let mut copy = Connection::open_in_memory().map_err(failed())?;
+    let backup = rusqlite::backup::Backup::new(old, &mut copy).map_err(failed())?;
+    // A crawl of an older program may write meanwhile: the copy begins anew until it is whole.
+    backup.run_to_completion(i32::MAX, Duration::from_millis(5), None).map_err(failed())?;
+    drop(backup);
+    migrate(&mut copy, path)?;
+    copy.pragma_update(None, "query_only", true).map_err(failed())?;
+    Ok(copy)
 }
 
 /// The URI of a file that nobody changes.
@@ -229,6 +246,28 @@ mod tests {
     }
 
     #[test]
+    fn older_versions_are_updated_and_looked_at_without_a_change() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("catalog.sqlite");
+        let old = Connection::open(&path).expect("made");
+        MIGRATIONS[..2].iter().for_each(|step| old.execute_batch(step).expect("made"));
+        let rows = "insert into sources (kind, location) values ('web', 'http://a/');
+            insert into jobs (source, kind, payload, state) values (1, 'pages', '', 'done');
+            insert into pages (source, url, depth, state, job) values (1, 'http://a/', 0, 'done', 1), (1, 'http://a/b', 1, 'waiting', null),
+            (1, 'http://b:8/', 1, 'waiting', null)";
+        old.execute_batch(rows).expect("filled");
+        drop(old);
+        let before = std::fs::read(&path).expect("read");
+        let looked = Catalogue::open_read_only(&path).expect("opened");
+        assert_eq!((looked.status().expect("read").sources[0].pages_waiting, looked.pages_done(1).expect("read")), (2, 1));
+        looked.source("web", "http://c/").expect_err("only looked at");
+        assert_eq!(std::fs::read(&path).expect("read"), before);
+        let catalogue = Catalogue::open(&path).expect("updated");
+        let job = catalogue.lease_pages(1, 9, 1).expect("leased").expect("a job");
+        assert_eq!(job.pages.iter().map(|page| page.url.as_str()).collect::<Vec<_>>(), ["http://b:8/"], "a has had its page");
+    }
+
+    #[test]
     fn refuses_a_newer_version_with_both_numbers() {
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("catalog.sqlite");
@@ -236,7 +275,7 @@ mod tests {
         Connection::open(&path).expect("opened").pragma_update(None, "user_version", 7).expect("set");
         for opened in [Catalogue::open(&path), Catalogue::open_read_only(&path)] {
             let error = opened.map(|_| ()).expect_err("refused").to_string();
-            assert!(error.contains("has version 7") && error.contains("up to 2") && error.contains("catalog.sqlite"), "{error}");
+            assert!(error.contains("has version 7") && error.contains("up to 3") && error.contains("catalog.sqlite"), "{error}");
         }
     }
 

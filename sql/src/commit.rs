@@ -1,7 +1,8 @@
 //! The commit point: everything a job found becomes true in one transaction, or nothing does.
 
 use crate::catalogue::{signed, statement};
-use crate::jobs::{insert_jobs, insert_pages};
+use crate::frontier::{insert_pages, settle_pages};
+use crate::jobs::insert_jobs;
 use crate::{Catalogue, Error};
 use rusqlite::{OptionalExtension, Transaction};
 use shards::{Commit, HostDelta, Job, SegmentTotals};
@@ -35,6 +36,7 @@ impl Catalogue {
 
 fn record(transaction: &Transaction, job: &Job, commit: &Commit) -> rusqlite::Result<()> {
     transaction.execute(statement!("pages_finish"), [signed(job.id)])?;
+    settle_pages(transaction, job.source, commit)?;
     if let Some(totals) = &commit.segment {
         add_segment(transaction, job.id, totals)?;
     }
@@ -85,7 +87,7 @@ mod tests {
         let catalogue = Catalogue::open(&dir.path().join("catalog.sqlite")).expect("made");
         let (source, _) = catalogue.source("web", "http://a/").expect("added");
         catalogue.add_pages(source, &[PageLink { url: "http://a/".into(), depth: 0 }]).expect("added");
-        let job = catalogue.lease_pages(source, 10).expect("leased").expect("a job");
+        let job = catalogue.lease_pages(source, 10, u64::MAX).expect("leased").expect("a job");
         (dir, catalogue, job)
     }
 
@@ -97,8 +99,8 @@ mod tests {
             jobs: vec![NewJob { kind: JobKind::Fetch, payload: "rest".into() }],
             hosts: vec![HostDelta { host: "a".into(), requests: 6, successes: 4, refused: 1, bytes: 900, millis: 70 }],
             outcomes: vec![("ok".into(), 3), ("page:ok".into(), 1)],
-            taken_up: None,
             source_state: Some("going".into()),
+            ..Commit::default()
         }
     }
 
@@ -113,7 +115,7 @@ mod tests {
         assert_eq!(catalogue.sources().expect("read")[0].state, "going");
         assert_eq!(catalogue.pages_done(job.source).expect("read"), 1);
         assert_eq!(catalogue.next_job(job.source, JobKind::Fetch).expect("leased").expect("a job").payload, "rest");
-        let next = catalogue.lease_pages(job.source, 10).expect("leased").expect("a job");
+        let next = catalogue.lease_pages(job.source, 10, u64::MAX).expect("leased").expect("a job");
         assert_eq!(next.pages, [PageLink { url: "http://a/b".into(), depth: 1 }]);
     }
 

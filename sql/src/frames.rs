@@ -30,7 +30,11 @@ macro_rules! catalogue_table {
 catalogue_table!(PROPERTIES, "properties", [("key", Text), ("value", Text)]);
 catalogue_table!(SOURCES, "sources", [("id", Int), ("kind", Text), ("location", Text), ("state", Text)]);
 catalogue_table!(JOBS, "jobs", [("id", Int), ("source", Int), ("kind", Text), ("payload", Text), ("state", Text)]);
-catalogue_table!(PAGES, "pages", [("id", Int), ("source", Int), ("url", Text), ("depth", Int), ("state", Text), ("job", Int)]);
+catalogue_table!(
+    PAGES,
+    "pages",
+    [("id", Int), ("source", Int), ("url", Text), ("host", Text), ("depth", Int), ("state", Text), ("job", Int), ("outcome", Text)]
+);
 catalogue_table!(SEGMENTS, "segments", [("id", Int), ("candidates", Int), ("pairs", Int), ("bytes", Int), ("time_ms", Int)]);
 catalogue_table!(COUNTERS, "counters", [("query_id", QueryId), ("seen", Int)]);
 catalogue_table!(

@@ -1,4 +1,4 @@
-//! Work in the catalogue: sources, the jobs cut from them, and the frontier of pages.
+//! Work in the catalogue: sources and the jobs cut from them. Pages are in `frontier.rs`.
 
 use crate::catalogue::{signed, statement, unsigned};
 use crate::{Catalogue, Error};
@@ -75,45 +75,12 @@ impl Catalogue {
         })
     }
 
-    /// Adds pages to the frontier of a source; those it knows are left as they are.
-    ///
-    /// # Errors
-    /// `NoSource` when there is none of this number.
-    pub fn add_pages(&self, source: u64, pages: &[PageLink]) -> Result<(), Error> {
-        self.try_write("add pages", |transaction| {
-            self.require_source(transaction, source)?;
-            insert_pages(transaction, source, pages).map_err(Error::catalogue("add pages", self.path()))
-        })
-    }
-
     /// Leases the open job of this kind with the lowest number.
     ///
     /// # Errors
     /// `Catalogue` when the file cannot be written.
     pub fn next_job(&self, source: u64, kind: JobKind) -> Result<Option<Job>, Error> {
         self.write("lease a job", |transaction| lease(transaction, source, kind))
-    }
-
-    /// Leases pages as one job: a `Pages` job that was left open by a dead process, else a new one of at most `limit`
-    /// waiting pages, the nearest to a seed first and among those the longest known. `None` when no page waits.
-    ///
-    /// # Errors
-    /// `Catalogue` when the file cannot be written.
-    pub fn lease_pages(&self, source: u64, limit: usize) -> Result<Option<Job>, Error> {
-        self.write("lease pages", |transaction| {
-            if let Some(job) = lease(transaction, source, JobKind::Pages)? {
-                return Ok(Some(job));
-            }
-            let waiting: bool = transaction.query_row(statement!("pages_waiting"), [signed(source)], |row| row.get(0))?;
-            if !waiting || limit == 0 {
-                return Ok(None);
-            }
-            let values = (signed(source), JobKind::Pages.name(), "", "leased");
-            let id = transaction.query_row(statement!("job_add"), values, |row| unsigned(row, 0))?;
-            transaction.execute(statement!("pages_lease"), (signed(source), signed(id), signed(limit as u64)))?;
-            let pages = job_pages(transaction, id)?;
-            Ok(Some(Job { id, source, kind: JobKind::Pages, payload: String::new(), pages }))
-        })
     }
 
     /// Jobs that are open or leased, and pages that wait: 0 when a source is done.
@@ -124,15 +91,7 @@ impl Catalogue {
         self.count("count jobs", statement!("jobs_left"), source)
     }
 
-    /// Pages that were fetched, or given up for a reason.
-    ///
-    /// # Errors
-    /// `Catalogue` when the file cannot be read.
-    pub fn pages_done(&self, source: u64) -> Result<u64, Error> {
-        self.count("count pages", statement!("pages_done"), source)
-    }
-
-    fn count(&self, what: &'static str, statement: &str, source: u64) -> Result<u64, Error> {
+    pub(crate) fn count(&self, what: &'static str, statement: &str, source: u64) -> Result<u64, Error> {
         Ok(self.read(what, statement, [signed(source)], |row| unsigned(row, 0))?.into_iter().sum())
     }
 
@@ -144,7 +103,7 @@ impl Catalogue {
         }
     }
 
-    fn require_source(&self, transaction: &Transaction, id: u64) -> Result<(), Error> {
+    pub(crate) fn require_source(&self, transaction: &Transaction, id: u64) -> Result<(), Error> {
         let exists = transaction.query_row(statement!("source_exists"), [signed(id)], |row| row.get(0));
         match exists.map_err(Error::catalogue("find a source", self.path()))? {
             true => Ok(()),
@@ -153,14 +112,14 @@ impl Catalogue {
     }
 }
 
-fn lease(transaction: &Transaction, source: u64, kind: JobKind) -> rusqlite::Result<Option<Job>> {
+pub(crate) fn lease(transaction: &Transaction, source: u64, kind: JobKind) -> rusqlite::Result<Option<Job>> {
     let mut statement = transaction.prepare_cached(statement!("job_lease"))?;
     let leased = statement.query_row((signed(source), kind.name()), |row| Ok((unsigned(row, 0)?, row.get(1)?))).optional()?;
     let job = |(id, payload)| Ok(Job { id, source, kind, payload, pages: job_pages(transaction, id)? });
     leased.map(job).transpose()
 }
 
-fn job_pages(transaction: &Transaction, job: u64) -> rusqlite::Result<Vec<PageLink>> {
+pub(crate) fn job_pages(transaction: &Transaction, job: u64) -> rusqlite::Result<Vec<PageLink>> {
     let mut statement = transaction.prepare_cached(statement!("job_pages"))?;
     let pages = statement.query_map([signed(job)], |row| Ok(PageLink { url: row.get(0)?, depth: row.get(1)? }))?;
     pages.collect()
@@ -170,14 +129,6 @@ pub(crate) fn insert_jobs(transaction: &Transaction, source: u64, jobs: &[NewJob
     let mut statement = transaction.prepare_cached(statement!("job_add"))?;
     for job in jobs {
         statement.query_row((signed(source), job.kind.name(), &job.payload, "open"), |_| Ok(()))?;
-    }
-    Ok(())
-}
-
-pub(crate) fn insert_pages(transaction: &Transaction, source: u64, pages: &[PageLink]) -> rusqlite::Result<()> {
-    let mut statement = transaction.prepare_cached(statement!("page_add"))?;
-    for page in pages {
-        statement.execute((signed(source), &page.url, page.depth))?;
     }
     Ok(())
 }
@@ -253,33 +204,13 @@ mod tests {
     }
 
     #[test]
-    fn pages_are_leased_nearest_first_and_known_once() {
-        let (_dir, catalogue) = catalogue();
-        let (source, _) = catalogue.source("web", "http://a/").expect("added");
-        let (other, _) = catalogue.source("web", "http://b/").expect("added");
-        let pages = [page("http://a/far", 2), page("http://a/x", 1), page("http://a/y", 1), page("http://a/x", 0)];
-        catalogue.add_pages(source, &pages).expect("added");
-        catalogue.add_pages(other, &pages[..1]).expect("added");
-        assert_eq!(catalogue.jobs_left(source).expect("counted"), 3);
-        assert_eq!(catalogue.lease_pages(source, 0).expect("asked"), None);
-        let job = catalogue.lease_pages(source, 2).expect("leased").expect("a job");
-        assert_eq!(job.pages, [page("http://a/x", 1), page("http://a/y", 1)]);
-        assert_eq!(catalogue.jobs_left(source).expect("counted"), 2);
-        assert_eq!(catalogue.lease_pages(source, 2).expect("leased").expect("a job").pages, [page("http://a/far", 2)]);
-        assert_eq!(catalogue.lease_pages(source, 2).expect("asked"), None);
-        catalogue.commit(&job, &Commit::default()).expect("committed");
-        assert_eq!(catalogue.pages_done(source).expect("counted"), 2);
-        assert_eq!(catalogue.jobs_left(other).expect("counted"), 1);
-    }
-
-    #[test]
     fn a_killed_process_leaves_its_jobs_to_the_next() {
         let (dir, catalogue) = catalogue();
         let (source, _) = catalogue.source("web", "http://a/").expect("added");
         catalogue.reopen().expect("begun");
         catalogue.add_pages(source, &[page("http://a/x", 0), page("http://a/y", 0)]).expect("added");
         catalogue.add_jobs(source, &[fetch("one")], "going").expect("added");
-        let pages = catalogue.lease_pages(source, 10).expect("leased").expect("a job");
+        let pages = catalogue.lease_pages(source, 10, u64::MAX).expect("leased").expect("a job");
         let job = catalogue.next_job(source, JobKind::Fetch).expect("leased").expect("a job");
         drop(catalogue);
         let catalogue = Catalogue::open(&dir.path().join("catalog.sqlite")).expect("opened");
@@ -287,8 +218,8 @@ mod tests {
         catalogue.reopen().expect("begun");
         assert_eq!(catalogue.next_job(source, JobKind::Fetch).expect("leased"), Some(job));
         catalogue.add_pages(source, &[page("http://a/z", 0)]).expect("added");
-        assert_eq!(catalogue.lease_pages(source, 1).expect("leased"), Some(pages));
-        assert_eq!(catalogue.lease_pages(source, 1).expect("leased").expect("a job").pages, [page("http://a/z", 0)]);
+        assert_eq!(catalogue.lease_pages(source, 1, u64::MAX).expect("leased"), Some(pages));
+        assert_eq!(catalogue.lease_pages(source, 1, u64::MAX).expect("leased").expect("a job").pages, [page("http://a/z", 0)]);
     }
 
     #[test]

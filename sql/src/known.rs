@@ -208,7 +208,7 @@ mod tests {
         catalogue.add_pages(web, &pages).expect("added");
         let done = catalogue.next_job(list, JobKind::Fetch).expect("leased").expect("a job");
         catalogue.next_job(list, JobKind::Fetch).expect("leased").expect("a job");
-        catalogue.lease_pages(web, 2).expect("leased").expect("a job");
+        catalogue.lease_pages(web, 2, u64::MAX).expect("leased").expect("a job");
         let totals = SegmentTotals { candidates: 10, pairs: 6, bytes: 4096 };
         let commit = Commit { segment: Some(totals), counters: vec![(0, 6), (7, 0)], ..Commit::default() };
         catalogue.commit(&done, &commit).expect("committed");

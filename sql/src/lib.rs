@@ -17,6 +17,7 @@ mod complete;
 mod error;
 mod evals;
 mod frames;
+mod frontier;
 mod inspect;
 mod jobs;
 mod known;

@@ -94,7 +94,7 @@ fn catalogue(corpus: &Path) {
     let catalogue = Catalogue::open(&corpus.join("catalog.sqlite")).expect("made");
     let (source, _) = catalogue.source("web", "http://a.example/").expect("added");
     catalogue.add_pages(source, &[PageLink { url: "http://a.example/".into(), depth: 0 }]).expect("added");
-    let job = catalogue.lease_pages(source, 10).expect("leased").expect("a job");
+    let job = catalogue.lease_pages(source, 10, u64::MAX).expect("leased").expect("a job");
     let host = |host: &str, bytes| HostDelta { host: host.into(), requests: 3, successes: 2, refused: 1, bytes, millis: 60 };
     let commit = Commit {
         segment: Some(SegmentTotals { candidates: 6, pairs: 3, bytes: 10240 }),
@@ -103,11 +103,13 @@ fn catalogue(corpus: &Path) {
         jobs: vec![NewJob { kind: JobKind::Fetch, payload: "{}".into() }],
         hosts: vec![host("a.example", 5000), host("b.example", 7000)],
         outcomes: [("ok", 3), ("http_4xx", 1), ("full", 1), ("unmatched", 1), ("page:ok", 1)].map(|(name, n)| (name.into(), n)).to_vec(),
+        visited: vec![("http://a.example/".into(), "ok".into())],
+        waiting: Vec::new(),
         taken_up: None,
         source_state: Some("walking".into()),
     };
     catalogue.commit(&job, &commit).expect("committed");
-    catalogue.lease_pages(source, 1).expect("leased").expect("a job");
+    catalogue.lease_pages(source, 1, u64::MAX).expect("leased").expect("a job");
     catalogue.remember("state", "kept").expect("kept");
 }
 

@@ -1,2 +1,2 @@
 -- The frontier, as the frame pages.
-select id, source, url, depth, state, job from pages;
+select id, source, url, host, depth, state, job, outcome from pages;

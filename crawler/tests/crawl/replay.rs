@@ -108,3 +108,97 @@ async fn words_that_cannot_be_retried_are_refused() {
         assert!(error.is_usage() && error.to_string().contains("http_5xx"), "{error}");
     }
 }
+
+/// A site whose pages each show a picture; those that are ill answer as told until they are well.
+async fn site(ill: fn(&str) -> Option<Answer>, well: Arc<AtomicBool>) -> Server {
+    Server::start(move |path, _| match path {
+        _ if path.ends_with(".png") => Answer::image(&png(number(path))),
+        _ if !well.load(Ordering::Relaxed) && ill(path).is_some() => ill(path).expect("some"),
+        "/" => Answer::html("<a href='/p1'>1</a><a href='/p2'>2</a><a href='/p3'>3</a><a href='/p4'>4</a>"),
+        "/p1" => Answer::html("<img src='/1.png' alt='one'><a href='/p5'>5</a>"),
+        "/p2" | "/p3" | "/p5" => Answer::html(&format!("<img src='/{0}.png' alt='picture {0}'>", number(path))),
+        _ => Answer::missing(),
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_that_failed_are_asked_for_again() {
+    let ill = |path: &str| match path {
+        "/p1" => Some(Answer::new("503 Service Unavailable", &[], b"")),
+        // Cut off in its head.
+        "/p2" => Some(Answer(b"HTTP/1.1 2".to_vec())),
+        _ => None,
+    };
+    for named in [false, true] {
+        let well = Arc::new(AtomicBool::new(false));
+        let server = site(ill, well.clone()).await;
+        let dir = tempfile::tempdir().expect("a folder");
+        let ledger = Arc::new(Twin::default());
+        let source = [format!("web:{}", server.url("/"))];
+        run(&small_jobs(dir.path(), &source), &ledger, None).await.expect("crawled");
+        let pages = ledger.pages();
+        let outcome = |path: &str| pages[&server.url(path)].clone();
+        assert_eq!(["/", "/p1", "/p2", "/p3", "/p4"].map(outcome), ["ok", "http_5xx", "connect", "ok", "http_4xx"]);
+        well.store(true, Ordering::Relaxed);
+        assert!(run(&small_jobs(dir.path(), &source), &ledger, None).await.expect("crawled").is_idle());
+        let before = server.requests();
+        let mut again = small_jobs(dir.path(), if named { &source } else { &[] });
+        again.retry = vec!["timeout".to_string(), "connect".to_string(), "http_5xx".to_string()];
+        // Cut off again and again, it comes to the same.
+        for wait in (1..).map(|i| Duration::from_millis(2 * i)) {
+            if tokio::time::timeout(wait, run(&again, &ledger, None)).await.is_ok_and(|done| done.is_ok()) {
+                break;
+            }
+        }
+        let pages = ledger.pages();
+        let outcome = |path: &str| pages[&server.url(path)].clone();
+        assert_eq!(["/", "/p1", "/p2", "/p3", "/p4", "/p5"].map(outcome), ["ok", "ok", "ok", "ok", "http_4xx", "ok"]);
+        assert_eq!((check_pool(dir.path()).len(), ledger.states()[0].as_str()), (4, "done"));
+        let outcomes = ledger.outcomes();
+        assert_eq!((outcomes["page:ok"], outcomes["page:http_5xx"], outcomes["page:connect"]), (5, 0, 0));
+        for path in ["/", "/p3", "/p4", "/3.png"] {
+            assert_eq!(server.requests()[path], before[path], "{path} was no failure");
+        }
+        assert_eq!(run(&again, &ledger, None).await.expect("crawled").requests, 0, "nothing is left to try again");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_of_a_host_that_is_left_alone_are_asked_for_again() {
+    let ill = |path: &str| path.starts_with("/p").then(|| Answer::new("429 Too Many Requests", &["Retry-After: 3600"], b""));
+    let well = Arc::new(AtomicBool::new(false));
+    let server = site(ill, well.clone()).await;
+    let dir = tempfile::tempdir().expect("a folder");
+    let ledger = Arc::new(Twin::default());
+    run(&small_jobs(dir.path(), &[format!("web:{}", server.url("/"))]), &ledger, None).await.expect("crawled");
+    assert_eq!(ledger.outcomes()["page:http_429"], 4);
+    well.store(true, Ordering::Relaxed);
+    let mut again = small_jobs(dir.path(), &[]);
+    again.retry = vec!["http_429".to_string()];
+    run(&again, &ledger, None).await.expect("crawled");
+    assert_eq!((ledger.outcomes()["page:http_429"], ledger.outcomes()["page:ok"], check_pool(dir.path()).len()), (0, 5, 4));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rules_of_the_first_crawl_need_not_be_given_to_take_a_page_again() {
+    let well = Arc::new(AtomicBool::new(false));
+    let ill = |path: &str| (path == "/p1").then(|| Answer::new("500 Oops", &[], b""));
+    let server = site(ill, well.clone()).await;
+    let other = server.url("/p1");
+    let seed = Server::start(move |_, _| Answer::html(&format!("<a href='{other}'>1</a>"))).await;
+    let dir = tempfile::tempdir().expect("a folder");
+    let ledger = Arc::new(Twin::default());
+    let mut first = small_jobs(dir.path(), &[format!("web:{}", seed.url("/"))]);
+    let include = vec!["127.0.0.1:*".parse().expect("a pattern")];
+    first.rules = Arc::new(crawler::Rules { include, exclude: Vec::new() });
+    run(&first, &ledger, None).await.expect("crawled");
+    well.store(true, Ordering::Relaxed);
+    let mut again = small_jobs(dir.path(), &[]);
+    again.retry = vec!["http_5xx".to_string()];
+    run(&again, &ledger, None).await.expect("crawled");
+    assert_eq!((ledger.pages()[&server.url("/p1")].as_str(), check_pool(dir.path()).len()), ("ok", 1));
+    again.contact = None;
+    again.sources = vec!["web:http://example.org/".parse().expect("a source")];
+    run(&again, &ledger, None).await.expect_err("a public host needs a contact");
+}

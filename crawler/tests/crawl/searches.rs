@@ -5,7 +5,7 @@ use crate::server::{Answer, Server, png};
 use crate::twin::Twin;
 use crawler::Matcher;
 use serde_json::json;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 use url::Url;
 
@@ -159,4 +159,104 @@ async fn searches_need_queries() {
     let options = options(dir.path(), &["commons:http://127.0.0.1:9/w/api.php".to_string()]);
     let error = run(&options, &Arc::default(), None).await.expect_err("refused");
     assert!(error.is_usage() && error.to_string().contains("--queries"), "{error}");
+}
+
+/// Part of a query, and the status and body with which searches for it are answered, while there are such.
+type Ill = Arc<Mutex<Option<(&'static str, &'static str, &'static str)>>>;
+
+/// A service that is ill as told.
+async fn serve_ill(ill: Ill) -> (Server, Address) {
+    let address = Address::default();
+    let known = address.clone();
+    let server = Server::start(move |path, _| match path.split('?').next().unwrap_or_default() {
+        "/v1/images/" => match *ill.lock().expect("no test panicked before") {
+            Some((query, status, body)) if parameter(path, "q").contains(query) => Answer::new(status, &[], body.as_bytes()),
+            _ => openverse(&known, path),
+        },
+        path => path.trim_matches(|c: char| !c.is_ascii_digit()).parse().map_or(Answer::missing(), |n| Answer::image(&png(n))),
+    })
+    .await;
+    address.set(server.url("")).expect("set once");
+    (server, address)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_is_down_is_left_alone_and_nothing_is_lost() {
+    let ill = Arc::new(Mutex::new(None));
+    let (server, _) = serve_ill(ill.clone()).await;
+    for (status, body, said) in
+        [("500 Oops", "", "http_5xx"), ("200 OK", "<html>", "unreadable"), ("503 Busy", "", "503"), ("429 Wait", "", "http_429")]
+    {
+        let dir = tempfile::tempdir().expect("a folder");
+        let ledger = Arc::new(Twin::default());
+        let mut options = options(dir.path(), &[format!("openverse:{}", server.url("/v1/images/"))]);
+        options.retries = 0;
+        *ill.lock().expect("no test panicked before") = Some(("", status, body));
+        let before = asked(&server).len();
+        let error = run(&options, &ledger, words(100)).await.expect_err("nothing was had").to_string();
+        assert!(error.contains("failed 5 times in a row") && error.contains(said) && error.contains("2 requests wait"), "{error}");
+        assert_eq!(asked(&server).len() - before, 5);
+        assert!(ledger.pages().values().all(String::is_empty) && ledger.outcomes().is_empty(), "{:?}", ledger.outcomes());
+        *ill.lock().expect("no test panicked before") = None;
+        let summary = run(&options, &ledger, words(100)).await.expect("crawled");
+        assert_eq!((summary.pairs, ledger.states()), (24, vec!["done".to_string()]), "{said}");
+        assert!(ledger.pages().values().all(|outcome| outcome == "ok"));
+    }
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut closed = options(dir.path(), &["openverse:http://127.0.0.1:1/v1/images/".to_string()]);
+    closed.retries = 0;
+    let error = run(&closed, &Arc::default(), words(100)).await.expect_err("nothing was had").to_string();
+    assert!(error.contains("connect") && error.contains("2 requests wait"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_service_refuses_is_decided_and_can_be_tried_again() {
+    let ill = Arc::new(Mutex::new(Some(("horse", "403 Forbidden", ""))));
+    let (server, _) = serve_ill(ill.clone()).await;
+    let dir = tempfile::tempdir().expect("a folder");
+    let ledger = Arc::new(Twin::default());
+    let options = options(dir.path(), &[format!("openverse:{}", server.url("/v1/images/"))]);
+    assert_eq!(run(&options, &ledger, words(100)).await.expect("crawled").pairs, 12);
+    assert_eq!((ledger.outcomes()["page:http_4xx"], ledger.states()), (1, vec!["done".to_string()]));
+    *ill.lock().expect("no test panicked before") = None;
+    assert!(run(&options, &ledger, words(100)).await.expect("crawled").is_idle());
+    let again = crawler::CrawlOptions { sources: Vec::new(), retry: vec!["http_4xx".to_string()], ..options };
+    assert_eq!(run(&again, &ledger, words(100)).await.expect("crawled").pairs, 12);
+    assert_eq!((ledger.outcomes()["page:http_4xx"], ledger.states()[0].as_str()), (0, "done"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_larger_cap_goes_on_where_searches_were_full() {
+    let (server, _) = serve(false).await;
+    let dir = tempfile::tempdir().expect("a folder");
+    let ledger = Arc::new(Twin::default());
+    let options = options(dir.path(), &[format!("openverse:{}", server.url("/v1/images/"))]);
+    assert_eq!(run(&options, &ledger, words(4)).await.expect("crawled").candidates, 8);
+    assert_eq!((ledger.outcomes()["page:full"], ledger.states()), (2, vec!["done".to_string()]));
+    assert!(run(&options, &ledger, words(4)).await.expect("crawled").is_idle());
+    // As the program asks when the cap was raised; the source need not be named.
+    let raised = crawler::CrawlOptions { sources: Vec::new(), retry: vec!["full".to_string()], ..options };
+    run(&raised, &ledger, words(100)).await.expect("crawled");
+    assert_eq!(check_pool(dir.path()).len(), 24);
+    let mut pages = asked(&server);
+    pages.sort();
+    pages.dedup();
+    assert_eq!((pages.len(), asked(&server).len()), (6, 6), "each page of results once");
+    assert_eq!(ledger.outcomes()["page:full"], 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_of_the_same_command_count_before_a_search_begins() {
+    let (server, _) = serve(false).await;
+    let dir = tempfile::tempdir().expect("a folder");
+    let list = dir.path().join("list.csv");
+    let rows: String = (0..10).map(|i| format!("{},cat {i}\n", server.url(&format!("/{i}.png")))).collect();
+    std::fs::write(&list, format!("url,caption\n{rows}")).expect("written");
+    let sources = [format!("openverse:{}", server.url("/v1/images/")), format!("urls:{}", list.display())];
+    let mut options = options(&dir.path().join("corpus"), &sources);
+    options.sizes.pages = 1;
+    options.jobs = 1;
+    run(&options, &Arc::default(), words(100)).await.expect("crawled");
+    let queries: Vec<String> = asked(&server).iter().map(|path| parameter(path, "q")).collect();
+    assert_eq!(queries, ["horse", "horse", "horse", "cat", "cat", "cat"]);
 }

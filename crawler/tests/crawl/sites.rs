@@ -288,3 +288,99 @@ async fn rules_say_which_pages_belong() {
     assert_eq!(outcomes(dir.path()), expected.map(|(name, outcome)| (name.to_string(), outcome.to_string())).into());
     assert!(!server.requests().contains_key("/blog/1") && !server.requests().contains_key("/gallery/private/2"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_gives_no_more_pages_than_its_bound() {
+    let server = Server::start(site).await;
+    let dir = tempfile::tempdir().expect("a folder");
+    let ledger = Arc::new(Twin::default());
+    let mut options = options(dir.path(), &[format!("web:{}", server.url("/p0.html"))]);
+    options.host_pages = 12;
+    let summary = run(&options, &ledger, None).await.expect("crawled");
+    assert_eq!(summary.pages, 12);
+    let held = summary.held;
+    assert!(held > 0 && summary.to_string().contains(&format!("{held} pages wait")), "{summary}");
+    assert_eq!(ledger.states(), ["crawling"]);
+    let again = run(&options, &ledger, None).await.expect("crawled");
+    assert!(again.is_idle() && again.held == held, "{again}");
+    options.host_pages = 0;
+    assert_eq!(run(&options, &ledger, None).await.expect("crawled").pages, 28, "a larger bound takes up what waits");
+    assert_eq!((ledger.states(), check_pool(dir.path()).len()), (vec!["done".to_string()], 81));
+}
+
+/// The `n`th word of letters alone.
+fn word(mut n: u64) -> String {
+    let mut word = String::new();
+    for _ in 0..8 {
+        n = n.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        word.push(char::from(b'a' + (n >> 40) as u8 % 26));
+    }
+    word
+}
+
+/// A page that leads to five pages with names drawn by its own.
+fn endless(path: &str, link: impl Fn(&str) -> String) -> Answer {
+    let seed = path.bytes().fold(7, |sum: u64, byte| sum.wrapping_mul(31).wrapping_add(u64::from(byte)));
+    let links: String = (0..5).map(|n| format!("<a href='{}'>x</a>", link(&word(seed + n)))).collect();
+    page(&[], &links)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hosts_share_the_pages_of_a_source() {
+    let good = Server::start(site).await;
+    let first = good.url("/p0.html");
+    let trap = Server::start(move |path, _| match path {
+        "/robots.txt" => Answer::missing(),
+        "/" => page(&[], &format!("<a href='{first}'>g</a><a href='/a'>a</a><a href='/b'>b</a><a href='/c'>c</a>")),
+        _ => endless(path, |word| format!("/{word}")),
+    })
+    .await;
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut options = options(dir.path(), &[format!("web:{}", trap.url("/"))]);
+    let include = vec!["127.0.0.1:*".parse().expect("a pattern")];
+    options.rules = Arc::new(crawler::Rules { include, exclude: Vec::new() });
+    options.limit = Some(400);
+    options.sizes.pages = 10;
+    run(&options, &Arc::default(), None).await.expect("crawled");
+    let pages = good.requests().keys().filter(|path| path.ends_with(".html")).count();
+    assert_eq!(pages, 40, "all of the good host");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sources_take_turns() {
+    let good = Server::start(site).await;
+    let trap = Server::start(|path, _| endless(path, |word| format!("/{word}"))).await;
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut options = options(dir.path(), &[format!("web:{}", trap.url("/")), format!("web:{}", good.url("/p0.html"))]);
+    options.sizes.pages = 10;
+    options.host_pages = 900;
+    let stop = options.stop.clone();
+    let watch = async {
+        while good.requests().keys().filter(|path| path.ends_with(".html")).count() < 40 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let asked = trap.requests().len();
+        stop.cancel();
+        asked
+    };
+    let ledger = Arc::default();
+    let (asked, crawled) = tokio::join!(watch, run(&options, &ledger, None));
+    crawled.expect("crawled");
+    assert!(asked < 800, "{asked}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_without_a_pair_is_left() {
+    let trap = Server::start(|path, _| match path {
+        "/robots.txt" => Answer::missing(),
+        _ => endless(path, |word| format!("/?{word}=1")),
+    })
+    .await;
+    let dir = tempfile::tempdir().expect("a folder");
+    let ledger = Arc::new(Twin::default());
+    let mut options = options(dir.path(), &[format!("web:{}", trap.url("/"))]);
+    options.limit = Some(3000);
+    run(&options, &ledger, None).await.expect("crawled");
+    let asked = trap.requests().values().sum::<u64>();
+    assert!((1000..2000).contains(&asked) && ledger.outcomes()["page:trap"] > 0, "{asked}: {:?}", ledger.outcomes());
+}

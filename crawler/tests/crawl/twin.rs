@@ -2,8 +2,9 @@
 
 use crawler::{Ledger, LedgerError};
 use shards::{Commit, Job, JobKind, NewJob, PageLink};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::Mutex;
+use url::Url;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum State {
@@ -12,12 +13,37 @@ enum State {
     Done,
 }
 
+struct Page {
+    source: u64,
+    link: PageLink,
+    host: String,
+    /// The job that took it.
+    job: Option<u64>,
+    /// Settled without a job, or what became of it.
+    outcome: String,
+}
+
+impl Page {
+    fn waits(&self) -> bool {
+        self.job.is_none() && self.outcome.is_empty()
+    }
+
+    fn asked(&self) -> bool {
+        !self.waits() && !["trap", "full", "removed"].contains(&self.outcome.as_str())
+    }
+}
+
+fn host(url: &str) -> String {
+    let url = Url::parse(url).expect("a URL");
+    let name = url.host_str().expect("a host");
+    url.port().map_or_else(|| name.to_string(), |port| format!("{name}:{port}"))
+}
+
 #[derive(Default)]
 struct Inner {
     sources: Vec<(String, String, String)>,
     jobs: Vec<(Job, State)>,
-    /// Source, page, and the job that took it.
-    pages: Vec<(u64, PageLink, Option<u64>)>,
+    pages: Vec<Page>,
     known: HashSet<(u64, String)>,
     counters: BTreeMap<u32, u64>,
     segments: Vec<u64>,
@@ -37,9 +63,42 @@ impl Inner {
     fn add_pages(&mut self, source: u64, pages: &[PageLink]) {
         for page in pages {
             if self.known.insert((source, page.url.clone())) {
-                self.pages.push((source, page.clone(), None));
+                self.pages.push(Page { source, link: page.clone(), host: host(&page.url), job: None, outcome: String::new() });
             }
         }
+    }
+
+    fn page(&mut self, source: u64, url: &str) -> &mut Page {
+        self.pages.iter_mut().find(|page| page.source == source && page.link.url == url).expect("a page of the source")
+    }
+
+    /// Where the waiting pages of a source stand, nearest first.
+    fn waiting(&self, source: u64) -> Vec<usize> {
+        let mut waiting: Vec<usize> = (0..self.pages.len()).filter(|&i| self.pages[i].source == source && self.pages[i].waits()).collect();
+        waiting.sort_by_key(|&i| self.pages[i].link.depth);
+        waiting
+    }
+
+    /// The next pages: always one of the host that was asked least.
+    fn next_pages(&self, source: u64, limit: usize, per_host: u64) -> Vec<usize> {
+        let mut hosts = BTreeMap::<&str, (u64, VecDeque<usize>)>::new();
+        self.pages.iter().for_each(|page| hosts.entry(&page.host).or_default().0 += u64::from(page.asked()));
+        for i in self.waiting(source) {
+            hosts.entry(&self.pages[i].host).or_default().1.push_back(i);
+        }
+        let mut taken = Vec::new();
+        while taken.len() < limit {
+            let open = hosts.values_mut().filter(|(asked, waiting)| *asked < per_host && !waiting.is_empty());
+            let Some((asked, waiting)) = open.min_by_key(|(asked, _)| *asked) else { break };
+            *asked += 1;
+            taken.extend(waiting.pop_front());
+        }
+        taken
+    }
+
+    fn take_back(&mut self, outcome: &str, count: u64) {
+        let left = self.outcomes.get_mut(outcome).expect("counted before");
+        *left = left.checked_sub(count).expect("no more than were counted");
     }
 }
 
@@ -57,6 +116,11 @@ impl Twin {
     /// Decisions by outcome over all commits.
     pub fn outcomes(&self) -> BTreeMap<String, u64> {
         self.inner().outcomes.clone()
+    }
+
+    /// What became of the pages, by URL; empty while they wait.
+    pub fn pages(&self) -> BTreeMap<String, String> {
+        self.inner().pages.iter().map(|page| (page.link.url.clone(), page.outcome.clone())).collect()
     }
 
     /// What is known of hosts.
@@ -102,9 +166,10 @@ impl Ledger for Twin {
         Ok(newest.map(|(job, _)| job.payload.clone()))
     }
 
-    fn sources_of(&self, kind: &str) -> Result<Vec<u64>, LedgerError> {
+    fn sources_of(&self, kind: &str) -> Result<Vec<(u64, String)>, LedgerError> {
         let inner = self.inner();
-        Ok((0..inner.sources.len() as u64).filter(|&id| inner.sources[id as usize].0 == kind).collect())
+        let all = inner.sources.iter().enumerate();
+        Ok(all.filter(|(_, source)| source.0 == kind).map(|(id, source)| (id as u64, source.1.clone())).collect())
     }
 
     fn set_source_state(&self, source: u64, state: &str) -> Result<(), LedgerError> {
@@ -133,21 +198,50 @@ impl Ledger for Twin {
         }))
     }
 
-    fn lease_pages(&self, source: u64, limit: usize) -> Result<Option<Job>, LedgerError> {
+    fn lease_pages(&self, source: u64, limit: usize, per_host: u64) -> Result<Option<Job>, LedgerError> {
         let mut inner = self.inner();
         let id = inner.jobs.len() as u64;
-        let mut waiting: Vec<usize> =
-            (0..inner.pages.len()).filter(|&i| inner.pages[i].0 == source && inner.pages[i].2.is_none()).collect();
-        waiting.sort_by_key(|&i| inner.pages[i].1.depth);
-        waiting.truncate(limit);
-        if waiting.is_empty() {
+        let next = inner.next_pages(source, limit, per_host);
+        if next.is_empty() {
             return Ok(None);
         }
-        let pages = waiting.iter().map(|&i| inner.pages[i].1.clone()).collect();
-        waiting.iter().for_each(|&i| inner.pages[i].2 = Some(id));
+        let pages = next.iter().map(|&i| inner.pages[i].link.clone()).collect();
+        next.iter().for_each(|&i| inner.pages[i].job = Some(id));
         let job = Job { id, source, kind: JobKind::Pages, payload: String::new(), pages };
         inner.jobs.push((job.clone(), State::Leased));
         Ok(Some(job))
+    }
+
+    fn rank_pages(&self, source: u64, _: usize, rank: &dyn Fn(&str) -> Option<u32>) -> Result<(), LedgerError> {
+        let mut inner = self.inner();
+        for i in inner.waiting(source) {
+            let page = &mut inner.pages[i];
+            match rank(&page.link.url) {
+                Some(rank) => {
+                    assert!(rank >= page.link.depth, "ranks only grow");
+                    page.link.depth = rank;
+                }
+                None => {
+                    page.outcome = "full".to_string();
+                    *inner.outcomes.entry("page:full".to_string()).or_default() += 1;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn retry_pages(&self, source: u64, outcomes: &[String]) -> Result<u64, LedgerError> {
+        let mut inner = self.inner();
+        let mut back = Vec::new();
+        for page in inner.pages.iter_mut().filter(|page| page.source == source && outcomes.contains(&page.outcome)) {
+            page.job = None;
+            back.push(std::mem::take(&mut page.outcome));
+        }
+        back.iter().for_each(|outcome| inner.take_back(&format!("page:{outcome}"), 1));
+        if !back.is_empty() {
+            inner.sources[source as usize].2 = "retrying".to_string();
+        }
+        Ok(back.len() as u64)
     }
 
     fn reopen(&self) -> Result<(), LedgerError> {
@@ -172,8 +266,7 @@ impl Ledger for Twin {
             *inner.outcomes.entry(outcome.clone()).or_default() += count;
         }
         for (outcome, count) in commit.taken_up.iter().flat_map(|taken| &taken.outcomes) {
-            let left = inner.outcomes.get_mut(outcome).expect("counted before");
-            *left = left.checked_sub(*count).expect("no more than were counted");
+            inner.take_back(outcome, *count);
         }
         for delta in &commit.hosts {
             assert!(!delta.host.is_empty());
@@ -182,6 +275,14 @@ impl Ledger for Twin {
             host.refused += delta.refused;
             host.successes += delta.successes;
             host.bytes += delta.bytes;
+        }
+        let told = commit.visited.len() + commit.waiting.len();
+        assert!(job.kind != JobKind::Pages || told == job.pages.len(), "each page of a job has an outcome or waits again");
+        for (url, outcome) in &commit.visited {
+            inner.page(job.source, url).outcome = outcome.clone();
+        }
+        for url in &commit.waiting {
+            inner.page(job.source, url).job = None;
         }
         inner.add_pages(job.source, &commit.pages);
         inner.add_jobs(job.source, &commit.jobs);
@@ -203,13 +304,13 @@ impl Ledger for Twin {
     fn jobs_left(&self, source: u64) -> Result<u64, LedgerError> {
         let inner = self.inner();
         let jobs = inner.jobs.iter().filter(|(job, state)| job.source == source && *state != State::Done).count();
-        let pages = inner.pages.iter().filter(|(owner, _, job)| *owner == source && job.is_none()).count();
-        Ok((jobs + pages) as u64)
+        Ok((jobs + inner.waiting(source).len()) as u64)
     }
 
     fn pages_done(&self, source: u64) -> Result<u64, LedgerError> {
         let inner = self.inner();
-        let done = |job: &Option<u64>| job.is_some_and(|job| inner.jobs[job as usize].1 == State::Done);
-        Ok(inner.pages.iter().filter(|(owner, _, job)| *owner == source && done(job)).count() as u64)
+        let done =
+            |page: &&Page| page.source == source && page.asked() && page.job.is_some_and(|job| inner.jobs[job as usize].1 == State::Done);
+        Ok(inner.pages.iter().filter(done).count() as u64)
     }
 }
