@@ -52,7 +52,7 @@ fn archives_that_are_not_there_are_failures_when_named() {
     // A list is made of thousands, and names one that was here yesterday.
     scratch.write("some.paths", "gone.warc.gz\n");
     let said = scratch.ok(&["pairs", "--source", "warc:some.paths"]);
-    assert!(said.err.contains("1 missing files"), "{said}");
+    assert!(said.err.contains("1 missing or unreadable files"), "{said}");
     // Each time: nothing is remembered as done.
     scratch.fails(&["crawl", "--source", "warc:page.warc"], 1, "page.warc");
 }
