@@ -154,6 +154,7 @@ fn agree(meta: &Meta, flags: &cli::Crawl, queries: Option<&str>) -> Result<(), F
     for (name, flag, value) in typed {
         if let (Some(value), Some(kept)) = (value, meta.properties.get(name))
             && value != *kept
+            && !(*kept == AS_IMPORTED && value == "jpg")
             // A larger cap keeps everything that a smaller one took.
             && !(name == "per_query" && value.as_u64().map(room) > kept.as_u64().map(room))
         {

@@ -7,6 +7,7 @@ use serde_json::Value;
 use shards::{HostDelta, Meta, TableReader, hash_file, outcome};
 use sql::{Catalogue, SegmentHeld, SourceStatus};
 use std::fs::{File, TryLockError};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 use training::{DeviceChoice, Metrics};
@@ -70,7 +71,10 @@ fn asked_device() -> String {
 
 /// A stage's line: its name in a column of its own, empty for what goes on from the line above.
 fn line(stage: &str, text: String) {
-    println!("{stage:<10} {text}");
+    // Whoever reads may have seen enough.
+    if writeln!(std::io::stdout(), "{stage:<10} {text}").is_err() {
+        std::process::exit(0);
+    }
 }
 
 /// The query list and the crawl; gives the pairs in the pool, or nothing when there is no corpus.
@@ -185,7 +189,8 @@ fn source(status: &SourceStatus, runs: bool) {
         } else {
             String::new()
         };
-        line("", format!("the same crawl command goes on with what is left{leased}"));
+        let bound = if left == 0 { "; pages of hosts that have given --host-pages wait for a larger one" } else { "" };
+        line("", format!("the same crawl command goes on with what is left{leased}{bound}"));
     }
 }
 

@@ -6,6 +6,8 @@ use std::borrow::Cow;
 /// Bytes in which a page may name its encoding. The standard's first look takes 1,024, but browsers obey a later `meta` all the same
 /// (WHATWG HTML, 13.2.3.2 and 13.2.3.4).
 const PRESCAN: usize = 1 << 16;
+/// Bytes of a tag that are looked at.
+const MAX_TAG: usize = 1024;
 /// Elements whose content is no markup.
 const OPAQUE: [&str; 4] = ["script", "style", "title", "noscript"];
 
@@ -58,7 +60,7 @@ fn in_metas(head: &str) -> Option<&'static Encoding> {
             let content = &rest[name.len()..];
             rest = &content[content.find(&format!("</{name}"))?..];
         } else if name == "meta"
-            && let Some(encoding) = of_meta(&rest[name.len()..])
+            && let Some(encoding) = of_meta(&rest[name.len()..rest.floor_char_boundary(name.len() + MAX_TAG)])
         {
             return Some(encoding);
         }

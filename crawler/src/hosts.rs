@@ -144,6 +144,10 @@ impl Hosts {
     /// The host asks, in answer to a request that began at `begun`, for a wait before the next one. A wait of more than `longest`, or a
     /// request for the [`PATIENCE`]th time in a row, is a wish to be left alone.
     pub(crate) fn asked_for(&self, name: &str, wait: Duration, longest: Duration, outcome: &'static str, begun: Instant) {
+        if wait.is_zero() {
+            // It may be asked again at once.
+            return self.answered(name);
+        }
         let host = self.host(name);
         let mut pace = host.pace();
         let now = Instant::now();
@@ -286,10 +290,12 @@ mod tests {
         (1..PATIENCE).for_each(|n| hosts.asked_for("c", second, minute, "http_429", begun + n * minute));
         assert!(hosts.rest("c").is_some());
         (0..PATIENCE).for_each(|n| {
-            hosts.asked_for("d", Duration::ZERO, minute, "http_429", begun + (n + 1) * minute);
+            hosts.asked_for("d", Duration::from_millis(1), minute, "http_429", begun + (n + 1) * minute);
             hosts.answered("d");
         });
         assert_eq!(hosts.rest("d"), None);
+        (0..2 * PATIENCE).for_each(|n| hosts.asked_for("e", Duration::ZERO, minute, "http_5xx", begun + (n + 1) * minute));
+        assert_eq!(hosts.rest("e"), None, "no wait is asked for");
     }
 
     #[tokio::test]

@@ -97,7 +97,7 @@ pub(crate) fn ingest(bytes: &[u8], recipe: &Recipe) -> Result<Ingested, Spoilt> 
         return Err(spoilt);
     }
     let measures = picture.measures();
-    let stored = picture.resize(recipe.resize_mode, recipe.image_size, recipe.resize_only_if_bigger);
+    let stored = picture.for_encoding(recipe.encoding).resize(recipe.resize_mode, recipe.image_size, recipe.resize_only_if_bigger);
     let sides = stored.dimensions();
     // Bytes that need no change but for a turn said in their header, which not every reader obeys, are changed all the same.
     let format = recipe.encoding.format();

@@ -65,7 +65,13 @@ impl Directives {
 
     /// Reads directives; they should stand between commas, and are found between other signs too.
     fn read_directives(&mut self, text: &str) {
-        text.split(|c: char| matches!(c, ',' | ';' | '"' | '\'') || c.is_whitespace()).for_each(|word| self.read_directive(word));
+        for part in text.split([',', ';']) {
+            let is_valued =
+                part.split_once(':').is_some_and(|(name, _)| VALUED.iter().any(|known| name.trim().eq_ignore_ascii_case(known)));
+            // A value is no directive.
+            let words = if is_valued { "" } else { part };
+            words.split(|c: char| matches!(c, '"' | '\'') || c.is_whitespace()).for_each(|word| self.read_directive(word));
+        }
     }
 
     fn read_directive(&mut self, directive: &str) {
@@ -158,6 +164,8 @@ mod tests {
         let mut page = Directives::default();
         page.read_meta("googlebot", "noindex", "diptych");
         page.read_meta("description", "noai", "diptych");
+        assert_eq!(page, Directives::default());
+        page.read_meta("robots", "index, follow, max-image-preview: none, Max-Snippet: -1 none", "diptych");
         assert_eq!(page, Directives::default());
         page.read_meta("ROBOTS", "index, NOAI", "diptych");
         assert_eq!(page.refusal, Some("noai"));

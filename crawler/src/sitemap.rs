@@ -15,6 +15,9 @@ pub(crate) const MAX_BYTES: usize = 50 << 20;
 /// Addresses of a sitemap; the protocol's own limit.
 const MAX_URLS: usize = 50_000;
 
+/// Bytes of the text of an element: an address with its escapes.
+const MAX_TEXT: usize = 16 << 10;
+
 /// What a sitemap names.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Sitemap {
@@ -103,9 +106,11 @@ fn tags(text: &str) -> impl Iterator<Item = Tag<'_>> {
 /// The addresses that are the text of elements.
 fn texts(text: &str, prefix: &str, local: &str) -> Vec<Url> {
     let inside = tags(text).filter(|tag| tag.is(prefix, local)).filter_map(|tag| {
+        // An address longer than this is none, and an end that is missing is not looked for in all that follows.
+        let rest = &tag.rest[..tag.rest.floor_char_boundary(MAX_TEXT)];
         // What a CDATA section holds may have any sign in it.
-        let end = if tag.rest.trim_start().starts_with(CDATA) { tag.rest.find("]]>")? } else { tag.rest.find('<')? };
-        web_url(None, &plain(&tag.rest[..end]))
+        let end = if rest.trim_start().starts_with(CDATA) { rest.find("]]>")? } else { rest.find('<')? };
+        web_url(None, &plain(&rest[..end]))
     });
     inside.take(MAX_URLS).collect()
 }

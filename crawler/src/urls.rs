@@ -114,6 +114,9 @@ pub(crate) struct Stretch {
     /// The columns read.
     pub(crate) url: String,
     pub(crate) caption: String,
+    /// The column of hashes, if one was asked for.
+    #[serde(default)]
+    hash: Option<String>,
     /// Rows before it.
     pub(crate) first: u64,
     /// Its number of rows.
@@ -190,6 +193,7 @@ pub(crate) fn cut(named: &Path, unpacked: &Path, asked: Asked<'_>, limit: Option
         format,
         url: url.clone(),
         caption: caption.clone(),
+        hash: asked.hash.map(str::to_string),
         first,
         rows,
         offset,
@@ -322,19 +326,20 @@ impl Stretch {
             source: format!("urls:{}", self.list.display()),
             licence: hint(&LICENCE_COLUMNS),
             author: hint(&AUTHOR_COLUMNS),
-            extra: extra(further),
+            extra: extra(further, self.hash.as_deref()),
             ..Candidate::new(canonical_url(&url), page_url, caption, "column")
         }))
     }
 }
 
-/// Further columns as JSON; the longest are left out where all of them would be too much.
-fn extra(mut further: Map<String, Value>) -> String {
+/// Further columns as JSON; the longest are left out where all of them would be too much, but not the one that was asked for.
+fn extra(mut further: Map<String, Value>, asked: Option<&str>) -> String {
     // Quotes, colon and comma besides name and value.
     let size = |name: &String, value: &Value| name.len() + value.to_string().len() + 4;
-    let mut sizes: Vec<(usize, String)> = further.iter().map(|(name, value)| (size(name, value), name.clone())).collect();
+    let mut all: usize = further.iter().map(|(name, value)| size(name, value)).sum();
+    let droppable = further.iter().filter(|(name, value)| asked != Some(name) || size(name, value) > MAX_EXTRA / 2);
+    let mut sizes: Vec<(usize, String)> = droppable.map(|(name, value)| (size(name, value), name.clone())).collect();
     sizes.sort_unstable();
-    let mut all: usize = sizes.iter().map(|(size, _)| size).sum();
     while let Some((size, name)) = sizes.pop_if(|_| all > MAX_EXTRA) {
         all -= size;
         further.remove(&name);
@@ -513,6 +518,15 @@ mod tests {
         let long = only("b.jsonl", &json.replace("Ann", &"x".repeat(MAX_EXTRA)));
         let left = serde_json::json!({"License": "by", "n": 7, "v": [1, 2], "page_url": "http://e.org/p"});
         assert_eq!(serde_json::from_str::<Value>(&long.extra).expect("JSON"), left);
+        // The column that is asked for stays, though it is the longest of many.
+        let (names, words): (Vec<String>, Vec<String>) = (0..80).map(|n| (format!("c{n}"), "x".repeat(110))).unzip();
+        let sum = "0".repeat(128);
+        let wide = format!("url,caption,sum,{}\nhttp://e.org/1,one,{sum},{}\n", names.join(","), words.join(","));
+        let (_dir, path) = write("wide.csv", &wide);
+        let stretches = cut(&path, Path::new("unused"), Asked { hash: Some("sum"), ..Asked::default() }, None, 10).expect("cut");
+        let Row::Pair(pair) = read(&stretches[0]).expect("read").rows.swap_remove(0) else { panic!("no pair") };
+        let extra = serde_json::from_str::<Map<String, Value>>(&pair.extra).expect("JSON");
+        assert!(extra["sum"] == sum && extra.len() > 50 && pair.extra.len() <= MAX_EXTRA, "{}", extra.len());
 
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("a.parquet");

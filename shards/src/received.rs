@@ -43,6 +43,16 @@ impl Received {
         }
     }
 
+    /// Itself, as the encoding needs it: chroma of half as many columns and rows is for JPEG alone.
+    pub fn for_encoding(self, encoding: Encoding) -> Self {
+        match (self.body, encoding) {
+            (Body::Samples(samples), Encoding::Png(_) | Encoding::WebP(_) | Encoding::LosslessWebP) => {
+                Received { body: Body::Pixels(samples.rgb()), ..self }
+            }
+            (body, _) => Received { body, ..self },
+        }
+    }
+
     /// What is measured of it.
     pub fn measures(&self) -> Measures {
         match &self.body {
@@ -138,6 +148,18 @@ mod tests {
                     }
                 }
             }
+        }
+    }
+
+    #[test]
+    fn what_is_stored_without_loss_keeps_its_colours() {
+        // Stripes of four columns each.
+        let pixels = RgbImage::from_fn(512, 512, |x, _| if x / 4 % 2 == 0 { Rgb([250, 10, 10]) } else { Rgb([10, 10, 250]) });
+        let bytes = jpeg(&pixels, SamplingFactor::F_1_1);
+        let stored = received(&bytes).for_encoding(Encoding::Png(6)).resize(ResizeMode::KeepRatio, 128, true);
+        let stored = decode(&stored.encode(Encoding::Png(6)).expect("encoded"), &Limits::default()).expect("decoded").pixels;
+        for (x, _, Rgb([red, _, blue])) in stored.enumerate_pixels() {
+            assert!(if x % 2 == 0 { *red > 200 && *blue < 60 } else { *blue > 200 && *red < 60 }, "{x}: {red} {blue}");
         }
     }
 
