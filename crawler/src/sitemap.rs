@@ -105,24 +105,24 @@ fn tags(text: &str) -> impl Iterator<Item = Tag<'_>> {
 
 /// The addresses that are the text of elements.
 fn texts(text: &str, prefix: &str, local: &str) -> Vec<Url> {
-    let inside = tags(text).filter(|tag| tag.is(prefix, local)).filter_map(|tag| {
+    let inside = tags(text).filter(|tag| tag.is(prefix, local)).take(MAX_URLS).filter_map(|tag| {
         // An address longer than this is none, and an end that is missing is not looked for in all that follows.
         let rest = &tag.rest[..tag.rest.floor_char_boundary(MAX_TEXT)];
         // What a CDATA section holds may have any sign in it.
         let end = if rest.trim_start().starts_with(CDATA) { rest.find("]]>")? } else { rest.find('<')? };
         web_url(None, &plain(&rest[..end]))
     });
-    inside.take(MAX_URLS).collect()
+    inside.collect()
 }
 
 /// The addresses that links of a feed name as the page of an entry.
 fn hrefs(text: &str, prefix: &str) -> Vec<Url> {
-    let links = tags(text).filter(|tag| tag.is(prefix, "link")).filter_map(|tag| {
+    let links = tags(text).filter(|tag| tag.is(prefix, "link")).take(MAX_URLS).filter_map(|tag| {
         let value = |name: &str| charset::attributes(tag.attributes).find(|(found, _)| *found == name).map(|(_, value)| value);
         let is_page = value("rel").is_none_or(|rel| rel == "alternate");
         value("href").filter(|_| is_page).and_then(|href| web_url(None, &plain(href)))
     });
-    links.take(MAX_URLS).collect()
+    links.collect()
 }
 
 const CDATA: &str = "<![CDATA[";
