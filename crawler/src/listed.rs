@@ -87,7 +87,7 @@ fn open_one(
     let (id, mut state) = ledger.source(KIND, &location).map_err(Error::ledger("open a source"))?;
     if !is_planned {
         if let Some(before) = before {
-            tracing::warn!(list = %path.display(), before, now, "a list has other bytes than when it was read: all its rows are planned \
+            tracing::warn!(list = %path.display(), before, now, "a list has another size than when it was read: all its rows are planned \
                 again, those seen before count as duplicates");
         }
         let jobs: Result<Vec<NewJob>, Error> =

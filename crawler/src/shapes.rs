@@ -28,10 +28,28 @@ pub(crate) fn fingerprint(text: &str) -> u64 {
     hasher.finish()
 }
 
-/// The shape of an address: host and path with every number and random token as `0`, and the names in its query.
-pub(crate) fn fine(url: &Url) -> u64 {
-    let mut text = host_name(url).to_string();
-    for part in parts(url) {
+/// The shapes of an address.
+#[derive(Clone, Copy)]
+pub(crate) struct Shapes {
+    /// Host and path with every number and random token as `0`, and the names in its query.
+    pub(crate) fine: u64,
+    /// The host, how deep the page lies, its extension, and whether it has a query.
+    pub(crate) coarse: u64,
+    /// The host alone, with its port: another port is another server.
+    pub(crate) host: u64,
+}
+
+impl Shapes {
+    /// Those of an address.
+    pub(crate) fn of(url: &Url) -> Self {
+        let (host, parts) = (crate::fetch::host_key(url), parts(url));
+        Shapes { fine: fine(url, &host, &parts), coarse: coarse(url, &host, &parts), host: fingerprint(&format!("host {host}")) }
+    }
+}
+
+fn fine(url: &Url, host: &str, parts: &[&str]) -> u64 {
+    let mut text = host.to_string();
+    for part in parts {
         text.push('/');
         push_part(&mut text, part);
     }
@@ -42,22 +60,10 @@ pub(crate) fn fine(url: &Url) -> u64 {
     fingerprint(&text)
 }
 
-/// The host, how deep the page lies, its extension, and whether it has a query.
-pub(crate) fn coarse(url: &Url) -> u64 {
-    let parts = parts(url);
+fn coarse(url: &Url, host: &str, parts: &[&str]) -> u64 {
     let last = parts.last().map_or("", |part| without_parameters(part));
     let extension = split_extension(last).1.to_ascii_lowercase();
-    fingerprint(&format!("{} {} {extension} {}", host_name(url), parts.len().min(DEEP), url.query().is_some()))
-}
-
-/// The host alone.
-pub(crate) fn host(url: &Url) -> u64 {
-    fingerprint(&format!("host {}", host_name(url)))
-}
-
-/// The host with its port: another port is another server.
-fn host_name(url: &Url) -> String {
-    crate::fetch::host_key(url)
+    fingerprint(&format!("{} {} {extension} {}", host, parts.len().min(DEEP), url.query().is_some()))
 }
 
 /// The parts of a path, each at most [`REPEATS`] times: the first ones and the last.
@@ -140,6 +146,18 @@ mod tests {
 
     fn url(path: &str) -> Url {
         Url::parse("http://e.org").and_then(|base| base.join(path)).expect("a URL")
+    }
+
+    fn fine(url: &Url) -> u64 {
+        Shapes::of(url).fine
+    }
+
+    fn coarse(url: &Url) -> u64 {
+        Shapes::of(url).coarse
+    }
+
+    fn host(url: &Url) -> u64 {
+        Shapes::of(url).host
     }
 
     fn same(a: &str, b: &str) -> bool {

@@ -11,7 +11,7 @@
 //!
 //! Kept in memory alone: after a restart a trap costs its patience once more.
 
-use crate::shapes::{coarse, fine, fingerprint, host};
+use crate::shapes::{Shapes, fingerprint};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::sync::{Mutex, MutexGuard};
 use url::Url;
@@ -50,11 +50,11 @@ struct Known {
 }
 
 impl Known {
-    fn is_closed(&self, url: &Url) -> bool {
+    fn is_closed(&self, shapes: &Shapes) -> bool {
         let reached = |counts: &FxHashMap<u64, u32>, shape: u64, patience: u32| counts.get(&shape).is_some_and(|count| *count >= patience);
-        reached(&self.barren, fine(url), PATIENCE)
-            || reached(&self.pairless, coarse(url), COARSE_PATIENCE)
-            || reached(&self.pairless, host(url), HOST_PATIENCE)
+        reached(&self.barren, shapes.fine, PATIENCE)
+            || reached(&self.pairless, shapes.coarse, COARSE_PATIENCE)
+            || reached(&self.pairless, shapes.host, HOST_PATIENCE)
     }
 
     fn is_full(&self, links: usize) -> bool {
@@ -62,9 +62,9 @@ impl Known {
     }
 
     /// A page showed a new pair: those that led to it did well.
-    fn credit(&mut self, url: &Url) {
-        self.pairless.remove(&host(url));
-        let mut shape = coarse(url);
+    fn credit(&mut self, shapes: &Shapes) {
+        self.pairless.remove(&shapes.host);
+        let mut shape = shapes.coarse;
         for _ in 0..=STEPS_BACK {
             self.pairless.remove(&shape);
             match self.from.get(&shape) {
@@ -82,37 +82,40 @@ impl Traps {
 
     /// Whether pages like this one have given nothing for long.
     pub(crate) fn is_closed(&self, url: &Url) -> bool {
-        self.known().is_closed(url)
+        let shapes = Shapes::of(url);
+        self.known().is_closed(&shapes)
     }
 
     /// Learns what a page gave: whether it showed a new pair, and the links of its site.
     pub(crate) fn learn(&self, url: &Url, new_pair: bool, links: &[Url]) {
-        let (own, own_coarse) = (fine(url), coarse(url));
+        // Before others are kept waiting: a page may have thousands of links.
+        let own = Shapes::of(url);
+        let links = links.iter().filter(|link| link.scheme() == "http" || link.scheme() == "https");
+        let links: Vec<(u64, Shapes)> = links.map(|link| (fingerprint(link.as_str()), Shapes::of(link))).collect();
         let mut known = self.known();
         if known.is_full(links.len()) {
             *known = Known::default();
         }
         let mut fruit = new_pair;
-        for link in links.iter().filter(|link| link.scheme() == "http" || link.scheme() == "https") {
-            if !known.links.insert(fingerprint(link.as_str())) {
+        for (link, target) in &links {
+            if !known.links.insert(*link) {
                 continue;
             }
-            let target = coarse(link);
-            if target != own_coarse {
-                known.from.insert(target, own_coarse);
+            if target.coarse != own.coarse {
+                known.from.insert(target.coarse, own.coarse);
             }
-            fruit = fruit || fine(link) != own && !known.is_closed(link);
+            fruit = fruit || target.fine != own.fine && !known.is_closed(target);
         }
         if fruit {
-            known.barren.remove(&own);
+            known.barren.remove(&own.fine);
         } else {
-            count(&mut known.barren, own);
+            count(&mut known.barren, own.fine);
         }
         if new_pair {
-            known.credit(url);
+            known.credit(&own);
         } else {
-            count(&mut known.pairless, own_coarse);
-            count(&mut known.pairless, host(url));
+            count(&mut known.pairless, own.coarse);
+            count(&mut known.pairless, own.host);
         }
     }
 }

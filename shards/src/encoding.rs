@@ -71,7 +71,7 @@ fn png(pixels: &RgbImage, effort: u8) -> Result<Vec<u8>, PictureError> {
     Ok(bytes)
 }
 
-/// Encodes as WebP; without loss when there is no quality.
+/// Encodes as WebP; without loss when there is no quality: libwebp then takes the number as an effort, 75 being its own default.
 fn webp(pixels: &RgbImage, quality: Option<u8>) -> Result<Vec<u8>, PictureError> {
     let (width, height) = pixels.dimensions();
     if width.max(height) > MAX_WEBP_SIDE {

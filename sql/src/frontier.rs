@@ -190,12 +190,7 @@ pub(crate) fn insert_pages(transaction: &Transaction, source: u64, pages: &[Page
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn catalogue() -> (tempfile::TempDir, Catalogue) {
-        let dir = tempfile::tempdir().expect("a folder");
-        let catalogue = Catalogue::open(&dir.path().join("catalog.sqlite")).expect("made");
-        (dir, catalogue)
-    }
+    use crate::testing::empty_catalogue as catalogue;
 
     fn page(url: &str, depth: u32) -> PageLink {
         PageLink { url: url.into(), depth }

@@ -136,13 +136,8 @@ pub(crate) fn insert_jobs(transaction: &Transaction, source: u64, jobs: &[NewJob
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::empty_catalogue as catalogue;
     use shards::Commit;
-
-    fn catalogue() -> (tempfile::TempDir, Catalogue) {
-        let dir = tempfile::tempdir().expect("a folder");
-        let catalogue = Catalogue::open(&dir.path().join("catalog.sqlite")).expect("made");
-        (dir, catalogue)
-    }
 
     fn fetch(payload: &str) -> NewJob {
         NewJob { kind: JobKind::Fetch, payload: payload.into() }

@@ -28,6 +28,13 @@ table_row! {
     }
 }
 
+/// An empty catalogue, and the folder that it is in.
+pub(crate) fn empty_catalogue() -> (TempDir, Catalogue) {
+    let dir = tempfile::tempdir().expect("a folder");
+    let catalogue = Catalogue::open(&dir.path().join("catalog.sqlite")).expect("made");
+    (dir, catalogue)
+}
+
 /// A corpus folder and a folder of runs that are removed with it.
 pub(crate) struct Corpus(TempDir);
 
