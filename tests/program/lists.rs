@@ -46,7 +46,7 @@ fn what_is_wrong_with_lists_is_said_at_the_end() {
     // Rows that came later are taken by the same command.
     scratch.write("lists/good.csv", list(0..5));
     let said = scratch.ok(&crawl("urls:lists"));
-    assert!(said.err.contains("a list has other bytes") && said.err.contains("3 pairs kept of 3 candidates"), "{said}");
+    assert!(said.err.contains("a list has another size") && said.err.contains("3 pairs kept of 3 candidates"), "{said}");
     scratch.fails(&["crawl", "--corpus", "vain", "--source", "urls:lists/vain.csv", "--allow-private"], 1, "no list could be used");
 }
 
