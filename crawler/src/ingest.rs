@@ -3,6 +3,8 @@
 //! Works on pixels only; runs on rayon's threads, so that the ones that fetch are never busy with it.
 
 use crate::CrawlOptions;
+use crate::promise::hex;
+use sha2::Sha256;
 use shards::{Encoding, Format, ImageId, Limits, Measures, PictureError, Received, ResizeMode, outcome};
 use std::panic::AssertUnwindSafe;
 
@@ -82,6 +84,8 @@ pub(crate) struct Ingested {
     pub(crate) original: (u32, u32),
     /// Hash of the bytes received.
     pub(crate) image_id: ImageId,
+    /// The same, as other programs know it.
+    pub(crate) sha256: String,
     /// Measures of the picture as received.
     pub(crate) measures: Measures,
 }
@@ -103,7 +107,7 @@ pub(crate) fn ingest(bytes: &[u8], recipe: &Recipe) -> Result<Ingested, Spoilt> 
     let format = recipe.encoding.format();
     let kept = recipe.skip_reencode && stored.format == format && !stored.turned && sides == original;
     let encoded = if kept { bytes.to_vec() } else { stored.encode(recipe.encoding)? };
-    Ok(Ingested { bytes: encoded, format, sides, original, image_id: ImageId::of(bytes), measures })
+    Ok(Ingested { bytes: encoded, format, sides, original, image_id: ImageId::of(bytes), sha256: hex::<Sha256>(bytes), measures })
 }
 
 /// Runs `work` on rayon's threads. `None` when it panicked: decoders meet bytes made to break them, and one bad image or
@@ -136,7 +140,7 @@ mod tests {
         let bytes = shards::png_bytes(&striped(300, 150)).expect("encoded");
         let image = ingest(&bytes, &recipe(100, ResizeMode::KeepRatio)).expect("ingested");
         assert_eq!((image.sides, image.original), ((200, 100), (300, 150)));
-        assert_eq!(image.image_id, ImageId::of(&bytes));
+        assert_eq!((image.image_id, image.sha256), (ImageId::of(&bytes), hex::<Sha256>(&bytes)));
         let stored = decode(&image.bytes, &Limits::default()).expect("decoded");
         assert_eq!(stored.pixels.dimensions(), (200, 100));
         let larger = Recipe { resize_only_if_bigger: false, ..recipe(300, ResizeMode::KeepRatio) };

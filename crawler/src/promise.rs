@@ -22,7 +22,8 @@ pub(crate) fn broken(bytes: &[u8], extra: &str, column: &str) -> Option<String> 
     (!promised.eq_ignore_ascii_case(&found)).then(|| format!("its {kind} is {found}, the list says {promised}"))
 }
 
-fn hex<D: Digest>(bytes: &[u8]) -> String {
+/// The hash of `bytes` in lower-case hex digits.
+pub(crate) fn hex<D: Digest>(bytes: &[u8]) -> String {
     D::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

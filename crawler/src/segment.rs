@@ -134,6 +134,7 @@ impl Segment {
                 height: image.sides.1,
                 original_width: image.original.0,
                 original_height: image.original.1,
+                sha256: Some(image.sha256.clone()),
                 pair_id: pair.pair_id,
                 image_id: image.image_id,
                 page_url: pair.page_url.clone(),

@@ -20,6 +20,7 @@ fn row(segment: u32, number: u32, picture: u64, caption: &str, queries: &[u32]) 
         height: 80,
         original_width: 200,
         original_height: 160,
+        sha256: None,
         image_id: ImageId::of(&picture.to_le_bytes()),
         page_url: "http://host.org/".to_string(),
         query_ids: queries.to_vec(),

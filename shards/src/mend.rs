@@ -238,6 +238,7 @@ fn pool_row(members: &Members, record: &Value, bytes: &[u8], candidates: &HashMa
         height: number("height")?,
         original_width: number("original_width")?,
         original_height: number("original_height")?,
+        sha256: word("sha256"),
         pair_id,
         image_id: word("image_id")?.parse::<ImageId>().ok()?,
         page_url: word("page_url")?,

@@ -272,6 +272,7 @@ mod tests {
             height: 1,
             original_width: 1,
             original_height: 1,
+            sha256: None,
             pair_id: PairId([i; 16]),
             image_id: ImageId([i; 32]),
             page_url: String::new(),

@@ -66,7 +66,7 @@ impl Candidate {
 }
 
 table_row! {
-    /// A fetched pair: one row of `pool/SSSSS.parquet`, beside `pool/SSSSS.tar`. The columns up to `original_height` are
+    /// A fetched pair: one row of `pool/SSSSS.parquet`, beside `pool/SSSSS.tar`. The columns up to `sha256` are
     /// img2dataset's; the rest say where the members lie and what was measured at ingest.
     pub struct PoolRow in "pool" {
         /// The image URL.
@@ -85,6 +85,9 @@ table_row! {
         original_width: u32,
         /// Height as received.
         original_height: u32,
+        /// SHA-256 of the bytes received, 64 hex digits, by which others can check theirs; null where they were not at hand, and in files
+        /// written before there was the column.
+        sha256: Option<String>,
         /// The pair.
         pair_id: PairId,
         /// The image, by the bytes received.
@@ -223,6 +226,7 @@ impl PoolRow {
             "height": self.height,
             "original_width": self.original_width,
             "original_height": self.original_height,
+            "sha256": self.sha256,
             "pair_id": self.pair_id.to_string(),
             "image_id": self.image_id.to_string(),
             "page_url": self.page_url,

@@ -49,6 +49,10 @@ pub trait Cell: Sized {
     /// # Errors
     /// The expected type, or what is wrong with a value and its row.
     fn values(series: &Series) -> Result<Vec<Self>, BadCell>;
+    /// The values of a column that the file lacks, as it was written before there was one; `None` when there always was.
+    fn absent(_rows: usize) -> Option<Vec<Self>> {
+        None
+    }
 }
 
 /// Why a column could not be read.
@@ -129,6 +133,22 @@ impl Cell for Vec<u8> {
     }
 }
 
+/// For columns that were added within a version: a file may lack them.
+impl Cell for Option<String> {
+    fn series<'a>(name: &str, values: impl Iterator<Item = &'a Self>) -> Series {
+        StringChunked::from_iter_options(name.into(), values.map(Option::as_deref)).into_series()
+    }
+
+    fn values(series: &Series) -> Result<Vec<Self>, BadCell> {
+        let column = series.str().map_err(|_| BadCell::Type("nullable string"))?;
+        Ok(column.iter().map(|value| value.map(str::to_string)).collect())
+    }
+
+    fn absent(rows: usize) -> Option<Vec<Self>> {
+        Some(vec![None; rows])
+    }
+}
+
 macro_rules! hex_cell {
     ($type:ty) => {
         impl Cell for $type {
@@ -199,7 +219,9 @@ pub fn column<T: Cell>(frame: &DataFrame, name: &str, path: &Path) -> Result<Vec
         expected: expected.to_string(),
         found,
     };
-    let column = frame.column(name).map_err(|_| wrong("to be there", "no such column".to_string()))?;
+    let Ok(column) = frame.column(name) else {
+        return T::absent(frame.height()).ok_or_else(|| wrong("to be there", "no such column".to_string()));
+    };
     let series = column.as_materialized_series();
     T::values(series).map_err(|bad| match bad {
         BadCell::Type(expected) => wrong(expected, series.dtype().to_string()),
@@ -467,6 +489,8 @@ mod tests {
             id: PairId,
             /// A number that may be missing.
             maybe: Option<u32>,
+            /// A text of a column that older files lack.
+            later: Option<String>,
             /// A flag.
             flag: bool,
             /// A number.
@@ -482,6 +506,7 @@ mod tests {
             texts: vec!["a".to_string(); (i % 3) as usize],
             id: PairId::new("http://a", &i.to_string()),
             maybe: i.is_multiple_of(2).then_some(i),
+            later: i.is_multiple_of(3).then(|| i.to_string()),
             flag: i.is_multiple_of(5),
             time: -i64::from(i),
         };
@@ -501,6 +526,16 @@ mod tests {
             let read: Vec<Every> = reader.flat_map(|batch| batch.expect("read")).collect();
             assert_eq!(read, rows(n));
         }
+    }
+
+    #[test]
+    fn columns_added_later_may_be_missing() {
+        let mut frame = Every::frame(&rows(4)).expect("laid out");
+        frame = frame.drop("later").expect("dropped");
+        let read = Every::rows(&frame, Path::new("a")).expect("read");
+        assert_eq!(read, rows(4).into_iter().map(|row| Every { later: None, ..row }).collect::<Vec<_>>());
+        let error = Every::rows(&frame.drop("text").expect("dropped"), Path::new("a")).expect_err("refused").to_string();
+        assert!(error.contains("text") && error.contains("no such column"), "{error}");
     }
 
     #[test]

@@ -153,10 +153,21 @@ impl Table {
         if files.is_empty() {
             return Ok(empty().map_err(failed)?.lazy());
         }
-        let paths: PolarsResult<Vec<PlRefPath>> = files.iter().map(|file| PlRefPath::try_from_path(file)).collect();
-        // Paths are data: neither `*` in one is a pattern nor `a=b` a column.
-        let options = ScanArgsParquet { glob: false, hive_options: HiveOptions::new_disabled(), ..Default::default() };
-        paths.and_then(|paths| LazyFrame::scan_parquet_files(paths.into(), options)).map_err(failed)
+        let scan = || {
+            let paths: Vec<PlRefPath> = files.iter().map(|file| PlRefPath::try_from_path(file)).collect::<PolarsResult<_>>()?;
+            let columns = Some(empty()?.schema().clone());
+            // Paths are data: neither `*` in one is a pattern nor `a=b` a column. Columns were added within a version, and others will be.
+            let args = UnifiedScanArgs {
+                glob: false,
+                hive_options: HiveOptions::new_disabled(),
+                missing_columns_policy: MissingColumnsPolicy::Insert,
+                extra_columns_policy: ExtraColumnsPolicy::Ignore,
+                ..Default::default()
+            };
+            let options = ParquetOptions { schema: columns, ..Default::default() };
+            Ok(DslBuilder::scan_parquet(ScanSources::Paths(paths.into()), options, args)?.build().into())
+        };
+        scan().map_err(failed)
     }
 
     /// The rows of this file in every selection, with the selection's name as the first column.
@@ -239,6 +250,46 @@ mod tests {
     #[test]
     fn names_are_in_order_and_once() {
         assert!(TABLES.windows(2).all(|pair| pair[0].name < pair[1].name));
+    }
+
+    #[test]
+    fn columns_that_a_file_lacks_are_null_and_those_of_later_versions_are_passed_over() {
+        shards::table_row! {
+            /// A row of an older version.
+            struct Older in "reasons" {
+                /// As now.
+                pair_id: shards::PairId,
+                /// As now.
+                kept: bool,
+            }
+        }
+        shards::table_row! {
+            /// A row of a later version.
+            struct Later in "reasons" {
+                /// As now.
+                pair_id: shards::PairId,
+                /// As now.
+                kept: bool,
+                /// As now.
+                reason: String,
+                /// As now.
+                value: String,
+                /// Unknown today.
+                more: u32,
+            }
+        }
+        let dir = tempfile::tempdir().expect("a folder");
+        let pair_id = shards::PairId::new("http://a", "b");
+        let [older, later] = ["a", "b"].map(|name| dir.path().join(name));
+        shards::TableWriter::write_all(&older, &[], [Older { pair_id, kept: true }]).expect("written");
+        let (reason, value) = (String::from("kept"), String::new());
+        shards::TableWriter::write_all(&later, &[], [Later { pair_id, kept: true, reason, value, more: 7 }]).expect("written");
+        let table = TABLES.iter().find(|table| table.name == "reasons").expect("a table");
+        for files in [[older.clone(), later.clone()], [later, older]] {
+            let frame = table.parquet(&files, || Reason::frame(&[])).expect("scanned").collect().expect("read");
+            assert_eq!(frame.get_column_names(), ["pair_id", "kept", "reason", "value"]);
+            assert_eq!((frame.height(), frame.column("reason").expect("a column").null_count()), (2, 1));
+        }
     }
 
     #[test]

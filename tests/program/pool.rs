@@ -1,7 +1,7 @@
 //! Downloads of img2dataset and DataComp as a pool: imported, killed, gone on, curated, checked.
 
 use crate::run::{Scratch, arg};
-use shards::{Candidate, Sample, TableReader, TarWriter};
+use shards::{Candidate, PoolRow, Sample, TableReader, TarWriter};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -18,7 +18,7 @@ fn downloaded(folder: &Path, pictures: &Path) -> u32 {
             let key = format!("{shard:08}{row:04}");
             let record = serde_json::json!({
                 "uid": format!("{at:032x}"), "url": format!("http://h.example/{at}.jpg"), "caption": format!("a picture of thing number {at}"), "key": key,
-                "status": "success", "error_message": null, "width": 32, "height": 32, "original_width": 640, "original_height": 480, "sha256": "x",
+                "status": "success", "error_message": null, "width": 32, "height": 32, "original_width": 640, "original_height": 480, "sha256": format!("{at:064x}"),
             });
             tar.append(&format!("{key}.jpg"), &std::fs::read(file).expect("read")).expect("written");
             tar.append(&format!("{key}.txt"), record["caption"].as_str().expect("text").as_bytes()).expect("written");
@@ -60,6 +60,9 @@ fn a_download_becomes_a_pool_and_a_manifest() {
     scratch.ok(&["curate", "--corpus", "pool", "--without", "near-duplicate", "--without", "min-side", "--without", "flat"]);
     let kept = samples(&scratch, "pool/selection/default");
     assert_eq!(kept.iter().map(|row| row.pair_ids.len() as u32).sum::<u32>(), count);
+    let pool: Vec<PoolRow> =
+        (1..=2).flat_map(|job| TableReader::read_all(&scratch.path(&format!("pool/pool/{job:05}.parquet"))).expect("read")).collect();
+    assert!(pool.iter().enumerate().all(|(at, row)| row.sha256 == Some(format!("{at:064x}"))), "the hash of what was received is kept");
     assert!(scratch.ok(&["verify", "pool"]).err.contains("no damage"));
     scratch.ok(&["shard", "--manifest", "pool/selection/default/manifest.parquet", "--out", "shards"]);
     let card = std::fs::read_to_string(scratch.path("shards/card.md")).expect("a card");

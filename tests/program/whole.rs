@@ -68,6 +68,7 @@ fn pool_row(tar: &mut TarWriter, at: usize, bytes: &[u8]) -> PoolRow {
         height,
         original_width: width,
         original_height: height,
+        sha256: None,
         image_id: ImageId::of(bytes),
         page_url: String::new(),
         query_ids: Vec::new(),

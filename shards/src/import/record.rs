@@ -19,6 +19,8 @@ pub(super) struct Record {
     pub(super) uid: Option<u128>,
     /// Sides before resizing.
     pub(super) original: Option<(u32, u32)>,
+    /// Of the bytes as they were received.
+    pub(super) sha256: Option<String>,
     pair_ids: Vec<PairId>,
 }
 
@@ -43,6 +45,7 @@ impl Record {
             page_url: address("page_url"),
             uid: Some(word("uid")).filter(|uid| uid.len() == 32).and_then(|uid| u128::from_str_radix(uid, 16).ok()),
             original: side("original_width").zip(side("original_height")),
+            sha256: Some(word("sha256")).filter(|hash| hash.len() == 64 && hash.bytes().all(|digit| digit.is_ascii_hexdigit())).map(str::to_lowercase),
             pair_ids: list("pair_ids").filter_map(Value::as_str).filter_map(|id| id.parse().ok()).take(MAX_CAPTIONS).collect(),
         }
     }
@@ -66,10 +69,11 @@ mod tests {
     #[test]
     fn records_of_three_programs() {
         let theirs = Record::read(
-            r#"{"caption":"a  fox","url":"HTTP://e.org:80/a#b","key":"000010005","uid":"0000000000000001000000000000000f","original_width":7,"original_height":9}"#,
+            r#"{"caption":"a  fox","url":"HTTP://e.org:80/a#b","key":"000010005","uid":"0000000000000001000000000000000f","original_width":7,"original_height":9,"sha256":"xyz"}"#,
         );
         assert_eq!((theirs.captions[0].as_str(), theirs.url.as_str()), ("a fox", "http://e.org/a"));
-        assert_eq!((theirs.uid, theirs.original), (Some((1 << 64) + 15), Some((7, 9))));
+        assert_eq!((theirs.uid, theirs.original, theirs.sha256), (Some((1 << 64) + 15), Some((7, 9)), None));
+        assert_eq!(Record::read(&format!(r#"{{"sha256":"{}"}}"#, "AB".repeat(32))).sha256, Some("ab".repeat(32)));
         let ours = Record::read(&format!(r#"{{"caption":"a","captions":["a","b"],"pair_ids":["{}"],"url":"data:12"}}"#, PairId([1; 16])));
         assert_eq!((ours.captions.len(), ours.url.as_str(), ours.pair_ids.len()), (3, "data:12", 1));
         for odd in ["", "[]", "{", r#"{"caption":7,"url":[],"uid":"é","captions":{}}"#] {

@@ -111,7 +111,7 @@ impl<'a> PoolImport<'a> {
                             Some(tar) => tar,
                             none => none.insert(TarWriter::create(&path)?),
                         };
-                        rows.push(store(tar, format!("{job:05}{:04}", rows.len()), &candidate, &stuff, found.original)?);
+                        rows.push(store(tar, format!("{job:05}{:04}", rows.len()), &candidate, &stuff, (found.original, found.sha256))?);
                     }
                 }
                 candidates.push(candidate);
@@ -190,6 +190,7 @@ struct Found {
     page_url: String,
     caption: String,
     original: Option<(u32, u32)>,
+    sha256: Option<String>,
     picture: Result<Stuff, (&'static str, String)>,
 }
 
@@ -214,7 +215,7 @@ fn read(from: &OpenTar, group: &Group, options: &ImportOptions, subset: Option<&
         (Ok(stuff), true) => format!("data:{}", ImageId::of(&stuff.bytes)),
         _ => record.url,
     };
-    Some(Found { url, page_url: record.page_url, caption, original: record.original, picture })
+    Some(Found { url, page_url: record.page_url, caption, original: record.original, sha256: record.sha256, picture })
 }
 
 /// A candidate without an outcome. When others decided about it is not known.
@@ -222,7 +223,14 @@ fn candidate(url: &str, page_url: String, caption: String) -> Candidate {
     Candidate { attempts: 1, ..Candidate::new(url.to_string(), page_url, caption, "column") }
 }
 
-fn store(tar: &mut TarWriter, key: String, candidate: &Candidate, stuff: &Stuff, original: Option<(u32, u32)>) -> Result<PoolRow, Error> {
+/// Writes a sample; `received` is what its record says of the picture as received: sides and SHA-256.
+fn store(
+    tar: &mut TarWriter,
+    key: String,
+    candidate: &Candidate,
+    stuff: &Stuff,
+    (original, sha256): (Option<(u32, u32)>, Option<String>),
+) -> Result<PoolRow, Error> {
     let (width, height) = stuff.picture.dimensions();
     let (original_width, original_height) = original.unwrap_or((width, height));
     let mut row = PoolRow {
@@ -234,6 +242,7 @@ fn store(tar: &mut TarWriter, key: String, candidate: &Candidate, stuff: &Stuff,
         height,
         original_width,
         original_height,
+        sha256,
         pair_id: candidate.pair_id,
         image_id: ImageId::of(&stuff.bytes),
         page_url: candidate.page_url.clone(),
