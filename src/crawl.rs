@@ -213,7 +213,7 @@ fn refused(summary: &crawler::CrawlSummary, allow_private: bool) -> Option<Strin
         summary.outcomes.iter().map(|(name, n)| (name.as_str(), *n)).filter(|(name, n)| !taken(name) && *n > 0).collect();
     counts.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(b.0)));
     let named = counts.iter().map(|(name, n)| {
-        let hint = if name.ends_with(outcome::UNSAFE_ADDRESS) && !allow_private { " (private ones need --allow-private)" } else { "" };
+        let hint = if name.ends_with(outcome::UNSAFE_ADDRESS) && !allow_private { " (private ones need --allow-private, then with --retry unsafe_address)" } else { "" };
         format!("{name} {n}{hint}")
     });
     let named: Vec<String> = named.collect();
@@ -281,7 +281,7 @@ mod tests {
         let outcomes = [("ok", 5), ("page:ok", 2), ("full", 1), ("unsafe_address", 3)].map(|(name, n)| (name.to_string(), n));
         let summary = crawler::CrawlSummary { outcomes: outcomes.into(), ..crawler::CrawlSummary::default() };
         let said = refused(&summary, false).expect("some");
-        assert_eq!(said, "not taken: unsafe_address 3 (private ones need --allow-private), full 1");
+        assert_eq!(said, "not taken: unsafe_address 3 (private ones need --allow-private, then with --retry unsafe_address), full 1");
         assert!(!refused(&summary, true).expect("some").contains("--allow-private"));
         assert_eq!(refused(&crawler::CrawlSummary::default(), false), None);
     }

@@ -2,17 +2,20 @@
 //!
 //! Everything that `crawler` sends to the network goes through [`Fetcher`]. It knows nothing of pairs or jobs.
 
-use crate::faults::{cause_of, words_of};
-use crate::guard::{Guard, Refused, Resolver, Unknown, is_private_host};
+use crate::coding::{self, Stuck};
+use crate::files::idle_time;
+use crate::guard::{Guard, Resolver, is_private_host};
 use crate::hosts::{GIVE_UP, Hosts, Rest};
+use crate::ingest::on_pool;
 use crate::optout::Directives;
 use crate::origins::{Found, Origins};
-use crate::refusal::Failure;
+use crate::refusal::{Failure, Sign, network, unreachable};
 pub(crate) use crate::refusal::{NOT_HTML, Refusal};
 use crate::retry::retry_after;
-use crate::robots::{self, Rules};
-use crate::{CrawlOptions, Error, sitemap};
-use reqwest::header::{ACCEPT, CONTENT_TYPE, LOCATION};
+use crate::robots::Rules;
+pub(crate) use crate::want::Want;
+use crate::{CrawlOptions, Error};
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, LOCATION};
 use reqwest::{Client, Response, StatusCode};
 use shards::{HostDelta, outcome};
 use std::collections::BTreeMap;
@@ -33,47 +36,6 @@ const MAX_WAIT: Duration = Duration::from_secs(60);
 const LARGE_BYTES: usize = 1 << 20;
 /// Large bodies held at a time: 16 of at most 32 MiB, or 50 MiB for sitemaps.
 const LARGE_BODIES: usize = 16;
-
-/// Outcomes that say that a host does not answer, rather than what it answers.
-const UNANSWERED: [&str; 4] = [outcome::DNS, outcome::CONNECT, outcome::TLS, outcome::TIMEOUT];
-
-/// What is asked for; each kind has its own caps and conditions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Want {
-    /// An HTML page of at most 4 MiB.
-    Page,
-    /// An image of at most 32 MiB.
-    Image,
-    /// A sitemap of at most 50 MiB.
-    Sitemap,
-    /// A service's answer to a program, of at most 8 MiB: its terms say what is allowed, not `robots.txt`.
-    Answer,
-    /// `robots.txt`: what exceeds its cap is cut off.
-    Robots,
-}
-
-impl Want {
-    /// Cap on the decompressed body.
-    fn max_bytes(self) -> usize {
-        match self {
-            Want::Page => 4 << 20,
-            Want::Image => 32 << 20,
-            Want::Sitemap => sitemap::MAX_BYTES,
-            Want::Answer => 8 << 20,
-            Want::Robots => robots::MAX_BYTES,
-        }
-    }
-
-    fn accept(self) -> &'static str {
-        match self {
-            Want::Page => "text/html,application/xhtml+xml;q=0.9",
-            Want::Image => "image/jpeg,image/png,image/webp,image/gif,image/*;q=0.5,*/*;q=0.1",
-            Want::Sitemap => "application/xml,text/xml,text/plain;q=0.5,*/*;q=0.1",
-            Want::Answer => "application/json",
-            Want::Robots => "text/plain,*/*;q=0.1",
-        }
-    }
-}
 
 /// What arrived. Holds its places among the fetches in flight until it is dropped, so that work on it is bounded too.
 pub(crate) struct Body {
@@ -134,6 +96,7 @@ impl Fetcher {
         let guard = Guard { private: options.allow_private, public: options.contact.is_some() };
         // Another part of the process may have chosen a provider already; either will do.
         let _ = rustls::crypto::ring::default_provider().install_default();
+        let idle = idle_time(options.concurrency);
         let builder = || {
             let agent = match &options.contact {
                 Some(contact) => format!("diptych/0.1 (+{contact})"),
@@ -143,13 +106,21 @@ impl Fetcher {
                 .user_agent(agent)
                 .redirect(reqwest::redirect::Policy::none())
                 .referer(false)
-                .retry(reqwest::retry::never())
+                // Codings are ours to take off.
+                .no_gzip()
+                .no_brotli()
+                .no_zstd()
+                .no_deflate()
+                // Servers that fold lines of a head, or leave blanks there, are read as browsers read them.
+                .http1_allow_obsolete_multiline_headers_in_responses(true)
+                .http1_allow_spaces_after_header_name_in_responses(true)
+                .http1_ignore_invalid_headers_in_responses(true)
                 // A proxy would resolve names behind the guard's back.
                 .no_proxy()
                 .dns_resolver(Resolver::system(guard))
                 .connect_timeout(options.timeout.min(Duration::from_secs(10)))
                 .pool_max_idle_per_host(options.host_connections.clamp(1, 64))
-                .pool_idle_timeout(Duration::from_secs(20))
+                .pool_idle_timeout(idle)
         };
         let client = builder().build().or_else(|error| {
             // A machine without root certificates can still fetch over plain HTTP; TLS will fail by URL.
@@ -226,36 +197,41 @@ impl Fetcher {
         attempts: &mut u32,
         traffic: &mut Traffic,
     ) -> Result<Body, Refusal> {
-        let (mut redirects, mut retries, begun) = (0, 0, Instant::now());
+        let (mut redirects, mut retries, mut closed, mut last) = (0, 0, false, None);
+        // Time for this URL alone: waits for others' turns are not its own.
+        let (begun, mut waited) = (Instant::now(), Duration::ZERO);
         loop {
             self.guard.permit_url(&url)?;
-            self.unless_given_up(&url)?;
-            if begun.elapsed() > self.longest {
-                return Err(Refusal::Because(outcome::TIMEOUT, format!("not there after {:?} of redirects and retries", self.longest)));
+            // Its own failure says more than the host's.
+            self.unless_given_up(&url).map_err(|refusal| last.clone().unwrap_or(refusal))?;
+            if begun.elapsed().saturating_sub(waited) > self.longest {
+                let late = || Refusal::Because(outcome::TIMEOUT, format!("not there after {:?} of redirects and retries", self.longest));
+                return Err(last.unwrap_or_else(late));
             }
             if !matches!(want, Want::Robots | Want::Answer) {
                 self.ask_robots(&url, traffic).await?;
             }
-            let turn = async { (self.hosts.enter(&host_key(&url)).await, self.in_flight.clone().acquire_owned().await) };
-            let (turn, place) = unless_closing(closing, turn).await?;
+            let since = Instant::now();
+            let has_begun = *attempts > 0;
+            let turn = async { (self.hosts.enter(&host_key(&url), has_begun).await, self.in_flight.clone().acquire_owned().await) };
+            // What has begun goes on when a job closes: the next job would begin it anew, and get no further.
+            let (turn, place) = unless_closing(if has_begun { &self.drain } else { closing }, turn).await?;
             let place = place.map_err(|_| Refusal::Closed)?;
+            waited += since.elapsed();
             // Much may have become known of the host while this waited for its turn.
-            self.unless_given_up(&url)?;
+            self.unless_given_up(&url).map_err(|refusal| last.clone().unwrap_or(refusal))?;
             *attempts += 1;
             let asked = Instant::now();
             let answer = unless_closing(&self.drain, self.request(&url, want, place, traffic)).await?;
             drop(turn);
             traffic.entry(host_key(&url)).or_default().millis += asked.elapsed().as_millis() as u64;
-            match &answer {
-                Err(Failure { refusal: Refusal::Because(outcome, _), .. }) if UNANSWERED.contains(outcome) => {
-                    self.hosts.failed(&host_key(&url), outcome, asked);
-                }
-                Err(Failure { refusal: Refusal::Because(outcome, _), retry: Some(Some(wait)) }) => {
-                    // Said by the host, so it holds for all its URLs, whatever becomes of this one.
-                    self.hosts.asked_for(&host_key(&url), *wait, MAX_WAIT, outcome, asked);
-                }
-                _ => self.hosts.answered(&host_key(&url)),
+            if let Err(Failure { sign: Sign::Closed, .. }) = &answer
+                && !std::mem::replace(&mut closed, true)
+            {
+                *attempts -= 1;
+                continue;
             }
+            self.learn(&url, &answer, asked);
             match answer {
                 Ok(Answer::Body(body)) => return Ok(*body),
                 Ok(Answer::Redirect(_)) if redirects == MAX_REDIRECTS => {
@@ -265,13 +241,27 @@ impl Fetcher {
                     redirects += 1;
                     url = target;
                 }
-                Err(Failure { refusal, retry }) => {
+                Err(Failure { refusal, retry, .. }) => {
                     let wait = retry.map(|asked| asked.unwrap_or(self.backoff.saturating_mul(1 << retries.min(16)).min(MAX_WAIT)));
                     let Some(wait) = wait.filter(|wait| retries < self.retries && *wait <= MAX_WAIT) else { return Err(refusal) };
-                    retries += 1;
-                    unless_closing(closing, tokio::time::sleep(wait)).await?;
+                    (retries, last) = (retries + 1, Some(refusal));
+                    unless_closing(&self.drain, tokio::time::sleep(wait)).await?;
                 }
             }
+        }
+    }
+
+    /// Learns from an answer to what was asked at `asked` what it says of the host, and so of all its URLs.
+    fn learn(&self, url: &Url, answer: &Result<Answer, Failure>, asked: Instant) {
+        let host = host_key(url);
+        match answer {
+            Err(Failure { refusal: Refusal::Because(outcome, _), retry, sign }) => match sign {
+                Sign::Silent | Sign::Closed => self.hosts.failed(&host, outcome, asked),
+                Sign::Busy => self.hosts.asked_for(&host, retry.flatten(), self.backoff, MAX_WAIT, outcome, asked),
+                Sign::Answers => self.hosts.answered(&host),
+                Sign::Nothing => {}
+            },
+            _ => self.hosts.answered(&host),
         }
     }
 
@@ -348,7 +338,8 @@ impl Fetcher {
         let mut place = url.clone();
         place.set_path(path);
         place.set_query(None);
-        self.follow(place, Want::Robots, &self.drain, &mut 0, traffic).await
+        // It goes first, as what has begun does: all others of the origin wait for it.
+        self.follow(place, Want::Robots, &self.drain, &mut 1, traffic).await
     }
 
     /// Makes one request and reads its body.
@@ -356,7 +347,9 @@ impl Fetcher {
         let deadline = Instant::now() + self.timeout;
         let host = traffic.entry(host_key(url)).or_default();
         host.requests += 1;
-        let sent = self.client.get(url.clone()).header(ACCEPT, want.accept()).send();
+        let headers = [(ACCEPT, want.accept()), (ACCEPT_ENCODING, coding::ACCEPTED)];
+        let request = headers.into_iter().fold(self.client.get(url.clone()), |request, (name, value)| request.header(name, value));
+        let sent = request.send();
         let response = timeout_at(deadline, sent).await.map_err(|_| self.too_slow())?.map_err(|error| network(&error))?;
         let status = response.status();
         if let Some(target) = redirect_target(url, &response) {
@@ -364,7 +357,10 @@ impl Fetcher {
         }
         if !status.is_success() {
             let again = status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error();
-            return Err(Failure { refusal: Refusal::status(status), retry: again.then(|| retry_after(response.headers())) });
+            let retry = again.then(|| retry_after(response.headers()));
+            let is_busy =
+                matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) || matches!(retry, Some(Some(_)));
+            return Err(Failure { refusal: Refusal::status(status), retry, sign: if is_busy { Sign::Busy } else { Sign::Answers } });
         }
         let directives = Directives::of_headers(response.headers(), AGENT, &self.also_obeyed);
         let content_type = response.headers().get(CONTENT_TYPE).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
@@ -373,12 +369,17 @@ impl Fetcher {
             (Want::Page, _, Some(kind)) if !is_html(kind) => return Err(Refusal::Because(NOT_HTML, kind.clone()).into()),
             _ => {}
         }
-        let (bytes, large) = self.read_body(response, want, deadline).await?;
+        let codings = response.headers().get_all(CONTENT_ENCODING).iter();
+        let codings: Vec<_> = codings.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect();
+        let (mut bytes, large) = self.read_body(response, want, deadline).await?;
         host.bytes += bytes.len() as u64;
+        if !codings.is_empty() {
+            bytes = unpacked(bytes, codings.join(","), want).await?;
+        }
         Ok(Answer::Body(Box::new(Body { url: url.clone(), bytes, content_type, directives, _places: (place, large) })))
     }
 
-    /// Reads a body up to the cap, however it is compressed.
+    /// Reads a body up to the cap, as it comes.
     async fn read_body(
         &self,
         mut response: Response,
@@ -386,14 +387,16 @@ impl Fetcher {
         mut deadline: Instant,
     ) -> Result<(Vec<u8>, Option<OwnedSemaphorePermit>), Failure> {
         let max = want.max_bytes();
-        let too_large = || Failure::from(Refusal::Because(outcome::TOO_BIG, format!("more than {max} bytes")));
+        let too_large = || Failure::from(too_large(max));
         if want != Want::Robots && response.content_length().is_some_and(|length| length > max as u64) {
             return Err(too_large());
         }
         let mut bytes = Vec::with_capacity(response.content_length().map_or(0, |length| length.min(LARGE_BYTES as u64) as usize));
         let mut large = None;
         loop {
-            let chunk = timeout_at(deadline, response.chunk()).await.map_err(|_| self.too_slow())?.map_err(|error| network(&error))?;
+            let chunk = timeout_at(deadline, response.chunk()).await.map_err(|_| self.too_slow())?;
+            // A body that is cut or wrongly packed is an answer all the same.
+            let chunk = chunk.map_err(|error| Failure { sign: Sign::Answers, ..network(&error) })?;
             let Some(chunk) = chunk else { return Ok((bytes, large)) };
             if bytes.len() + chunk.len() > max {
                 if want == Want::Robots {
@@ -413,7 +416,23 @@ impl Fetcher {
     }
 
     fn too_slow(&self) -> Failure {
-        Failure { refusal: Refusal::Because(outcome::TIMEOUT, format!("no complete answer within {:?}", self.timeout)), retry: Some(None) }
+        let why = format!("no complete answer within {:?}", self.timeout);
+        Failure { refusal: Refusal::Because(outcome::TIMEOUT, why), retry: Some(None), sign: Sign::Silent }
+    }
+}
+
+fn too_large(max: usize) -> Refusal {
+    Refusal::Because(outcome::TOO_BIG, format!("more than {max} bytes"))
+}
+
+/// A body without its codings.
+async fn unpacked(bytes: Vec<u8>, codings: String, want: Want) -> Result<Vec<u8>, Refusal> {
+    let max = want.max_bytes();
+    match on_pool(move || coding::unpack(bytes, &codings, max, want == Want::Robots)).await {
+        Some(Ok(bytes)) => Ok(bytes),
+        Some(Err(Stuck::TooLarge)) => Err(too_large(max)),
+        Some(Err(Stuck::Broken(why))) => Err(Refusal::Because(outcome::DECODE, why)),
+        None => Err(Refusal::Because(outcome::DECODE, "the decoder failed".to_string())),
     }
 }
 
@@ -432,6 +451,7 @@ pub(crate) fn merge(into: &mut Traffic, from: Traffic) {
 /// Host name, with the port if it is not the scheme's own.
 pub(crate) fn host_key(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
+    let host = host.strip_suffix('.').unwrap_or(host);
     url.port().map_or_else(|| host.to_string(), |port| format!("{host}:{port}"))
 }
 
@@ -441,31 +461,6 @@ async fn unless_closing<T>(closing: &CancellationToken, work: impl Future<Output
         () = closing.cancelled() => Err(Refusal::Closed),
         done = work => Ok(done),
     }
-}
-
-/// A client error as a refusal; anything but an unsafe address may be tried again.
-fn network(error: &reqwest::Error) -> Failure {
-    if let Some(refused) = cause_of::<Refused>(error) {
-        return Refusal::from(refused.clone()).into();
-    }
-    let outcome = if cause_of::<Unknown>(error).is_some() {
-        outcome::DNS
-    } else if cause_of::<rustls::Error>(error).is_some() {
-        outcome::TLS
-    } else if error.is_timeout() {
-        outcome::TIMEOUT
-    } else {
-        outcome::CONNECT
-    };
-    Failure { refusal: Refusal::Because(outcome, words_of(error)), retry: Some(None) }
-}
-
-/// What is said of an origin whose `robots.txt` could not be had: that it does not answer or may not be connected to, if that is so; otherwise
-/// it is the file that is missing.
-fn unreachable(refusal: Refusal) -> Found {
-    let (outcome, why) = refusal.decision();
-    let own = UNANSWERED.contains(&outcome) || outcome == outcome::UNSAFE_ADDRESS;
-    Found::Unreachable(if own { outcome } else { outcome::ROBOTS }, format!("robots.txt could not be had: {why}"))
 }
 
 /// Where a redirect leads, if the response is one.
@@ -478,7 +473,7 @@ fn redirect_target(url: &Url, response: &Response) -> Option<Result<Url, String>
     let bytes = location.as_bytes();
     let location = str::from_utf8(bytes).map_or_else(|_| bytes.iter().map(|&byte| byte as char).collect(), str::to_string);
     let target = crate::urls::web_url(Some(url), &location);
-    Some(target.ok_or_else(|| format!("{} to something that is no web address", response.status())))
+    Some(target.ok_or_else(|| format!("{} to something that is no web address, or too long", response.status())))
 }
 
 pub(crate) fn is_html(content_type: &str) -> bool {

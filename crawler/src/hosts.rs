@@ -2,10 +2,10 @@
 //!
 //! Knows names and times, no requests. A host is its name with port.
 
+use crate::lane::{Lane, Place};
 use rustc_hash::FxHashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 /// Idle hosts are forgotten when so many are known: about 200 bytes each.
@@ -17,6 +17,8 @@ const MAX_INTERVAL: Duration = Duration::from_secs(3600);
 pub(crate) const GIVE_UP: u32 = 20;
 /// Times in a row that a host may ask for a wait before it is left alone for [`REST`].
 const PATIENCE: u32 = 8;
+/// Longest wait of our own before a host that is busy is asked again.
+const MAX_BACKOFF: Duration = Duration::from_secs(60);
 /// Longest time that a host is left alone because it asks for it.
 const MAX_REST: Duration = Duration::from_secs(24 * 3600);
 /// How long a host that does not answer is left alone; then one more failure is enough.
@@ -33,7 +35,8 @@ pub(crate) struct Hosts {
 }
 
 struct Host {
-    permits: Option<Arc<Semaphore>>,
+    /// `None` for no limit.
+    lane: Option<Lane>,
     pace: Mutex<Pace>,
 }
 
@@ -65,7 +68,7 @@ pub(crate) struct Rest {
 
 /// Leave to make one request; the connection counts as taken until it is dropped.
 pub(crate) struct Turn {
-    _permit: Option<OwnedSemaphorePermit>,
+    _place: Option<Place>,
 }
 
 impl Host {
@@ -101,7 +104,7 @@ impl Hosts {
             known.retain(|_, host| Arc::strong_count(host) > 1 || host.reserve_is_pending(now));
         }
         let host = Arc::new(Host {
-            permits: (self.connections > 0).then(|| Arc::new(Semaphore::new(self.connections))),
+            lane: (self.connections > 0).then(|| Lane::new(self.connections)),
             pace: Mutex::new(Pace {
                 next: now,
                 held_until: now,
@@ -117,19 +120,19 @@ impl Hosts {
         host
     }
 
-    /// Waits until a request to the host may start.
-    pub(crate) async fn enter(&self, name: &str) -> Turn {
+    /// Waits until a request to the host may start. What has `begun` with another request goes before all that has not: otherwise a crawl
+    /// of many redirects asks for all their first addresses before it has any picture.
+    pub(crate) async fn enter(&self, name: &str, begun: bool) -> Turn {
         let host = self.host(name);
-        let permit = match &host.permits {
-            // Never closed, so this cannot fail.
-            Some(permits) => permits.clone().acquire_owned().await.ok(),
+        let place = match &host.lane {
+            Some(lane) => Some(lane.enter(begun).await),
             None => None,
         };
         loop {
             tokio::time::sleep_until(host.reserve()).await;
             // The host may have asked for a pause meanwhile.
             if host.pace().held_until <= Instant::now() {
-                return Turn { _permit: permit };
+                return Turn { _place: place };
             }
         }
     }
@@ -141,18 +144,25 @@ impl Hosts {
         pace.held_until = pace.held_until.max(Instant::now() + pause);
     }
 
-    /// The host asks, in answer to a request that began at `begun`, for a wait before the next one. A wait of more than `longest`, or a
-    /// request for the [`PATIENCE`]th time in a row, is a wish to be left alone.
-    pub(crate) fn asked_for(&self, name: &str, wait: Duration, longest: Duration, outcome: &'static str, begun: Instant) {
-        if wait.is_zero() {
-            // It may be asked again at once.
-            return self.answered(name);
-        }
+    /// The host is busy, it says in answer to a request that began at `begun`, and asks for a wait before the next one; if not, it is given
+    /// `backoff`, twice as long each time. A wait of more than `longest`, or one for the [`PATIENCE`]th time in a row, is a wish to be left
+    /// alone.
+    pub(crate) fn asked_for(
+        &self,
+        name: &str,
+        wait: Option<Duration>,
+        backoff: Duration,
+        longest: Duration,
+        outcome: &'static str,
+        begun: Instant,
+    ) {
         let host = self.host(name);
         let mut pace = host.pace();
         let now = Instant::now();
         // Answers to what was in flight at once ask once.
         pace.waits += u32::from(begun >= pace.held_until);
+        let own = backoff.saturating_mul(1 << (pace.waits.max(1) - 1).min(16)).min(MAX_BACKOFF);
+        let wait = wait.filter(|wait| !wait.is_zero()).unwrap_or(own);
         if wait > longest || pace.waits >= PATIENCE {
             // Who waits for a turn there is let in, and turned away by this.
             let length = wait.clamp(REST, MAX_REST);
@@ -234,24 +244,24 @@ mod tests {
         let hosts = Hosts::new(0, 50.0);
         let begun = Instant::now();
         for _ in 0..11 {
-            hosts.enter("a").await;
+            hosts.enter("a", false).await;
         }
         assert!(begun.elapsed() >= Duration::from_millis(200), "{:?}", begun.elapsed());
         let slow = Hosts::new(0, 0.001);
-        slow.enter("a").await;
-        let other = tokio::time::timeout(Duration::from_secs(60), slow.enter("b")).await;
+        slow.enter("a", false).await;
+        let other = tokio::time::timeout(Duration::from_secs(60), slow.enter("b", false)).await;
         assert!(other.is_ok(), "another host does not wait");
-        assert!(tokio::time::timeout(Duration::from_millis(50), slow.enter("a")).await.is_err());
+        assert!(tokio::time::timeout(Duration::from_millis(50), slow.enter("a", false)).await.is_err());
     }
 
     #[tokio::test]
     async fn connections_are_bounded() {
         let hosts = Hosts::new(2, 0.0);
-        let first = hosts.enter("a").await;
-        let _second = hosts.enter("a").await;
-        assert!(tokio::time::timeout(Duration::from_millis(50), hosts.enter("a")).await.is_err());
+        let first = hosts.enter("a", false).await;
+        let _second = hosts.enter("a", false).await;
+        assert!(tokio::time::timeout(Duration::from_millis(50), hosts.enter("a", false)).await.is_err());
         drop(first);
-        assert!(tokio::time::timeout(Duration::from_secs(60), hosts.enter("a")).await.is_ok());
+        assert!(tokio::time::timeout(Duration::from_secs(60), hosts.enter("a", false)).await.is_ok());
     }
 
     #[tokio::test]
@@ -275,27 +285,36 @@ mod tests {
     async fn hosts_that_ask_for_it_are_left_alone() {
         let hosts = Hosts::new(0, 0.0);
         let (second, minute) = (Duration::from_secs(1), Duration::from_secs(60));
-        hosts.asked_for("a", 60 * minute, minute, "http_429", Instant::now());
+        hosts.asked_for("a", Some(60 * minute), second, minute, "http_429", Instant::now());
         let rest = hosts.rest("a").expect("a rest");
         assert_eq!((rest.outcome, rest.length), ("http_429", 60 * minute));
-        assert!(tokio::time::timeout(minute, hosts.enter("a")).await.is_ok(), "nobody waits for that long");
-        hosts.asked_for("b", Duration::from_secs(u64::MAX), minute, "http_5xx", Instant::now());
+        assert!(tokio::time::timeout(minute, hosts.enter("a", false)).await.is_ok(), "nobody waits for that long");
+        hosts.asked_for("b", Some(Duration::from_secs(u64::MAX)), second, minute, "http_5xx", Instant::now());
         assert!(hosts.rest("b").is_some_and(|rest| rest.length == MAX_REST));
 
         // A burst of answers counts once; one after each wait, each time.
         hosts.answered("c");
         let begun = Instant::now();
-        (0..100).for_each(|_| hosts.asked_for("c", second, minute, "http_429", begun));
+        (0..100).for_each(|_| hosts.asked_for("c", Some(second), second, minute, "http_429", begun));
         assert_eq!(hosts.rest("c"), None);
-        (1..PATIENCE).for_each(|n| hosts.asked_for("c", second, minute, "http_429", begun + n * minute));
+        (1..PATIENCE).for_each(|n| hosts.asked_for("c", Some(second), second, minute, "http_429", begun + n * minute));
         assert!(hosts.rest("c").is_some());
         (0..PATIENCE).for_each(|n| {
-            hosts.asked_for("d", Duration::from_millis(1), minute, "http_429", begun + (n + 1) * minute);
+            hosts.asked_for("d", Some(Duration::from_millis(1)), second, minute, "http_429", begun + (n + 1) * minute);
             hosts.answered("d");
         });
         assert_eq!(hosts.rest("d"), None);
-        (0..2 * PATIENCE).for_each(|n| hosts.asked_for("e", Duration::ZERO, minute, "http_5xx", begun + (n + 1) * minute));
-        assert_eq!(hosts.rest("e"), None, "no wait is asked for");
+
+        // Without a time, or with none to wait, the host is given one that grows.
+        for (name, said) in [("e", None), ("f", Some(Duration::ZERO))] {
+            let begun = Instant::now();
+            (0..3).for_each(|n| hosts.asked_for(name, said, Duration::from_millis(40), minute, "http_429", begun + (n + 1) * minute));
+            assert_eq!(hosts.rest(name), None);
+            hosts.enter(name, false).await;
+            assert!(begun.elapsed() >= Duration::from_millis(160), "{:?}", begun.elapsed());
+            (3..PATIENCE).for_each(|n| hosts.asked_for(name, said, second, minute, "http_429", begun + (n + 1) * minute));
+            assert!(hosts.rest(name).is_some());
+        }
     }
 
     #[tokio::test]
@@ -303,12 +322,12 @@ mod tests {
         let hosts = Hosts::new(0, 0.0);
         let begun = Instant::now();
         hosts.hold("a", Duration::from_millis(70));
-        hosts.enter("a").await;
+        hosts.enter("a", false).await;
         assert!(begun.elapsed() >= Duration::from_millis(70));
         hosts.set_delay("a", Duration::from_millis(30));
-        hosts.enter("a").await;
-        hosts.enter("a").await;
-        hosts.enter("a").await;
+        hosts.enter("a", false).await;
+        hosts.enter("a", false).await;
+        hosts.enter("a", false).await;
         assert!(begun.elapsed() >= Duration::from_millis(130), "{:?}", begun.elapsed());
     }
 }

@@ -100,12 +100,19 @@ pub(crate) fn ingest(bytes: &[u8], recipe: &Recipe) -> Result<Ingested, Spoilt> 
     if let Some(spoilt) = recipe.refusal(original) {
         return Err(spoilt);
     }
+    let (width, height) = picture.resized(recipe.resize_mode, recipe.image_size, recipe.resize_only_if_bigger);
+    // A thin picture that is blown up can be made larger than any that is taken.
+    let limits = Limits::default();
+    if (width, height) != original && u64::from(width) * u64::from(height) > limits.max_pixels {
+        let why = format!("it would be stored as {width} x {height} pixels, more than {} in all", limits.max_pixels);
+        return Err(Spoilt { outcome: outcome::TOO_BIG, why });
+    }
     let measures = picture.measures();
     let stored = picture.for_encoding(recipe.encoding).resize(recipe.resize_mode, recipe.image_size, recipe.resize_only_if_bigger);
     let sides = stored.dimensions();
-    // Bytes that need no change but for a turn said in their header, which not every reader obeys, are changed all the same.
+    // Bytes that not every reader shows alike (turned, see-through, with several frames, of 16 bits) are changed all the same.
     let format = recipe.encoding.format();
-    let kept = recipe.skip_reencode && stored.format == format && !stored.turned && sides == original;
+    let kept = recipe.skip_reencode && stored.format == format && !stored.changed && sides == original;
     let encoded = if kept { bytes.to_vec() } else { stored.encode(recipe.encoding)? };
     Ok(Ingested { bytes: encoded, format, sides, original, image_id: ImageId::of(bytes), sha256: hex::<Sha256>(bytes), measures })
 }
@@ -168,6 +175,30 @@ mod tests {
         assert_eq!(ingest(&jpeg, &keep).expect("ingested").bytes, jpeg);
         assert_ne!(ingest(&jpeg, &Recipe { image_size: 50, ..keep }).expect("ingested").bytes, jpeg);
         assert_ne!(ingest(&jpeg, &Recipe { skip_reencode: false, ..keep }).expect("ingested").bytes, jpeg);
+    }
+
+    #[test]
+    fn what_not_every_reader_shows_alike_is_changed_all_the_same() {
+        let keep = |format: &str| {
+            let encoding = Encoding::new(format.parse().expect("a format"), None).expect("an encoding");
+            Recipe { skip_reencode: true, encoding, ..recipe(100, ResizeMode::No) }
+        };
+        let clear = image::RgbaImage::from_fn(60, 60, |x, _| image::Rgba([9, 9, 9, if x < 30 { 0 } else { 255 }]));
+        let mut png = Vec::new();
+        clear.write_to(&mut std::io::Cursor::new(&mut png), image::ImageFormat::Png).expect("encoded");
+        let stored = ingest(&png, &keep("png")).expect("ingested").bytes;
+        assert_ne!(stored, png);
+        assert_eq!(decode(&stored, &Limits::default()).expect("decoded").pixels.get_pixel(3, 3).0, [255; 3]);
+        let plain = shards::png_bytes(&striped(60, 60)).expect("encoded");
+        assert_eq!(ingest(&plain, &keep("png")).expect("ingested").bytes, plain);
+    }
+
+    #[test]
+    fn a_line_is_not_blown_up_without_end() {
+        let bytes = shards::png_bytes(&striped(16_000, 1)).expect("encoded");
+        let larger = Recipe { resize_only_if_bigger: false, ..recipe(256, ResizeMode::KeepRatio) };
+        let spoilt = ingest(&bytes, &larger).expect_err("refused");
+        assert!(spoilt.outcome == outcome::TOO_BIG && spoilt.why.contains("4096000 x 256"), "{spoilt:?}");
     }
 
     #[tokio::test]

@@ -42,7 +42,14 @@ pub(crate) fn unpacked(options: &CrawlOptions) -> PathBuf {
 /// # Errors
 /// `List` when the list that is named itself cannot be read or has no rows, or a folder or pattern names none; `Files` and `Ledger`.
 pub(crate) fn open(path: &Path, asked: Asked<'_>, options: &CrawlOptions, ledger: &dyn Ledger) -> Result<Opened, Error> {
-    let lists::Named { files, is_one } = lists::expand(path)?;
+    let lists::Named { files, is_one } = match lists::expand(path) {
+        // Its rows are planned, and what is left of them is taken up without it.
+        Err(Error::List { why, .. }) if is_planned_and_gone(path, asked, options, ledger)? => {
+            tracing::warn!(list = %path.display(), why, "the list is gone; it was read before");
+            return Ok(Opened::default());
+        }
+        named => named?,
+    };
     let mut left = options.limit;
     let mut opened = Opened::default();
     for file in files {
@@ -98,6 +105,16 @@ fn open_one(
     let plans = without_stale(lease_plans(id, ledger)?, now, ledger)?;
     let rows = stretches.iter().map(|stretch| stretch.rows).sum();
     Ok((List { id, path: path.to_path_buf(), state, plans }, rows))
+}
+
+/// Whether a list that is no longer there was read to its end.
+fn is_planned_and_gone(path: &Path, asked: Asked<'_>, options: &CrawlOptions, ledger: &dyn Ledger) -> Result<bool, Error> {
+    let Ok(path) = std::path::absolute(path) else { return Ok(false) };
+    if path.exists() {
+        return Ok(false);
+    }
+    let known = ledger.find_source(KIND, &location(&path, asked, options.limit)).map_err(Error::ledger("find a source"))?;
+    Ok(known.is_some_and(|(_, state)| state != NEW && state != PLANNING))
 }
 
 /// The location of a list's source. Other columns or another limit make another source; rows that both have are seen once.

@@ -4,8 +4,9 @@ use crate::urls::{MAX_EXTRA, Rows, Stretch};
 use polars::io::SerReader;
 use polars::io::parquet::metadata::FileMetadata;
 use polars::io::parquet::read::ParquetReader;
-use polars::prelude::{AnyValue, ArrowDataType, Column, DataFrame, PolarsResult, TimeUnit};
+use polars::prelude::{AnyValue, ArrowDataType, Column, DataFrame, PolarsError, PolarsResult, TimeUnit};
 use serde_json::{Map, Value};
+use shards::caught;
 use std::borrow::Cow;
 use std::fs::File;
 use std::path::Path;
@@ -13,15 +14,36 @@ use std::sync::Arc;
 
 /// Most digits of a decimal number that can be read.
 const MAX_DIGITS: usize = 38;
+/// Rows of a list, and values of a column in a group of rows, that are believed.
+const MAX_ROWS: u64 = 1 << 36;
+const MAX_VALUES: u64 = 1 << 33;
 
 /// Opens a list without what Arrow notes of its own types: dictionaries (pandas' categoricals) are texts then, and arrays of a fixed
 /// length are lists.
 fn open(path: &Path) -> PolarsResult<ParquetReader<File>> {
-    let mut reader = ParquetReader::new(File::open(path)?);
+    let file = File::open(path)?;
+    let length = file.metadata()?.len();
+    let mut reader = ParquetReader::new(file);
     let mut metadata = FileMetadata::clone(reader.get_metadata()?);
+    check(&metadata, length)?;
     metadata.key_value_metadata = None;
     reader.set_metadata(Arc::new(metadata));
     Ok(reader)
+}
+
+/// Refuses a list whose footer cannot be true, before memory is taken for what it says.
+fn check(metadata: &FileMetadata, length: u64) -> PolarsResult<()> {
+    let is_true = metadata.num_rows as u64 <= MAX_ROWS
+        && metadata.row_groups.iter().all(|group| {
+            group.num_rows() as u64 <= MAX_ROWS
+                && group.parquet_columns().iter().all(|column| {
+                    let bytes = column.byte_range();
+                    bytes.start <= bytes.end
+                        && bytes.end <= length
+                        && u64::try_from(column.num_values()).is_ok_and(|values| values <= MAX_VALUES)
+                })
+        });
+    if is_true { Ok(()) } else { Err(PolarsError::ComputeError("its footer is damaged: it names more than the file can hold".into())) }
 }
 
 /// The names of a list's columns and its number of rows.
@@ -29,12 +51,12 @@ pub(crate) fn shape(path: &Path) -> Result<(Vec<String>, u64), String> {
     let shape = |mut reader: ParquetReader<File>| -> PolarsResult<_> {
         Ok((reader.schema()?.iter_names().map(|name| name.to_string()).collect(), reader.num_rows()? as u64))
     };
-    open(path).and_then(shape).map_err(|error| error.to_string())
+    caught(|| open(path).and_then(shape)).map_err(|error| error.to_string())
 }
 
 /// Reads the rows of a stretch.
 pub(crate) fn read(stretch: &Stretch) -> Result<Rows, String> {
-    let frame = frame(stretch).map_err(|error| error.to_string())?;
+    let frame = caught(|| frame(stretch)).map_err(|error| error.to_string())?;
     let find = |name: &str| frame.column(name).map_err(|error| error.to_string());
     let (urls, captions) = (find(&stretch.url)?, find(&stretch.caption)?);
     let further: Vec<&Column> = frame.columns().iter().filter(|column| !stretch.reads(column.name())).collect();

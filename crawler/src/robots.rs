@@ -155,7 +155,7 @@ impl Rules {
 
     /// Whether anything at all may be fetched.
     pub(crate) fn may_enter(&self) -> bool {
-        all_allow(&self.groups, "/") || self.groups.iter().any(Group::has_leave)
+        ["/", "/ai.txt"].iter().any(|path| all_allow(&self.groups, path)) || self.groups.iter().any(Group::has_leave)
     }
 }
 
@@ -401,6 +401,7 @@ mod tests {
         let enter = |file: &str| Rules::parse(file.as_bytes(), "diptych", &[]).may_enter();
         assert!(enter("") && enter("User-agent: *\nDisallow: /a") && enter("User-agent: *\nDisallow: /\nAllow: /a"));
         assert!(!enter("User-agent: *\nDisallow: /"));
+        assert!(enter("User-agent: *\nDisallow: /$"), "the first page alone is closed");
     }
 
     proptest! {

@@ -95,6 +95,8 @@ pub(crate) fn open(options: &CrawlOptions, places: &Places, ledger: &dyn Ledger,
         sources.add(opened);
     }
     sources.add(open_retried(options, ledger, matcher)?);
+    let left = open_left(&sources, ledger)?;
+    sources.add(left);
     let replays = replay::open(options, ledger)?;
     sources.add(replays.into_iter().map(|replay| Lane::finite(replay.id, replay.plans, None)).collect());
     Ok(sources)
@@ -121,6 +123,25 @@ fn open_retried(options: &CrawlOptions, ledger: &dyn Ledger, matcher: Option<&dy
                 // Without queries nothing can be asked of it; its requests wait.
                 Some(service) if matcher.is_some() => lanes.push(Lane::walk(id, Kind::Search(Lookup::open(service, &url, options)))),
                 Some(_) => {}
+            }
+        }
+    }
+    Ok(lanes)
+}
+
+/// Opens sources that no one names now, of which all is planned and not all fetched: what they were read from may be gone or have another
+/// name since, and their pairs count as seen.
+fn open_left(sources: &Sources, ledger: &dyn Ledger) -> Result<Vec<Lane>, Error> {
+    let mut lanes = Vec::new();
+    for kind in ["urls", ArchiveKind::Warc.name(), ArchiveKind::Wat.name()] {
+        for (id, location) in ledger.sources_of(kind).map_err(Error::ledger("list sources"))? {
+            let (_, state) = ledger.source(kind, &location).map_err(Error::ledger("open a source"))?;
+            if state != FETCHING || sources.lanes.iter().any(|lane| lane.id == id) {
+                continue;
+            }
+            if ledger.jobs_left(id).map_err(Error::ledger("count jobs"))? > 0 {
+                tracing::info!(kind, location, "goes on with what is left of an earlier crawl");
+                lanes.push(Lane::finite(id, VecDeque::new(), None));
             }
         }
     }

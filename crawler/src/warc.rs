@@ -313,6 +313,11 @@ impl<R: Read> Records<R> {
                 Step::End | Step::Damaged => return Ok(Located::Damaged),
                 Step::Data | Step::MemberEnd => {}
             }
+            // As in `locate`: a record that begins in there means that the length is wrong.
+            if let Some(mark) = self.mark.filter(|mark| (self.at..self.at + left).contains(mark) && begins_record(&self.data[*mark..])) {
+                (self.at, self.is_start) = (mark, true);
+                return Ok(Located::Damaged);
+            }
         }
     }
 
@@ -404,6 +409,17 @@ mod tests {
                 records.next().expect("read");
             }
             assert!(open(bytes, records.position()).next().expect("read").is_none());
+        }
+    }
+
+    #[test]
+    fn a_length_beyond_what_is_read_costs_one_record() {
+        for length in [MAX_BLOCK + 1, 100 << 20, MAX_BLOCK - 1] {
+            let wrong = format!("WARC/1.0\r\nWARC-Type: response\r\nContent-Length: {length}\r\n\r\nshort\r\n\r\n");
+            let members = [record(0, "a"), wrong.into_bytes(), record(2, "b"), record(3, "c")];
+            let (found, damaged) = numbers(&members.iter().flat_map(|member| pack(member)).collect::<Vec<_>>());
+            assert_eq!(found, ["0", "2", "3"], "{length}");
+            assert!(damaged >= 1);
         }
     }
 

@@ -74,7 +74,7 @@ pub use script::script;
 pub use shuffle::{ShuffleOptions, ShuffleSummary, shuffle};
 pub use store::{ReadAt, Stored, beside, is_address, read as read_file};
 pub use sum::check_sum;
-pub use table::{BadCell, Cell, Row, TableReader, TableWriter, column};
+pub use table::{BadCell, Cell, Row, TableReader, TableWriter, caught, column};
 pub use takedown::{REPLACES, TakenDown, rewrite, take_down};
 pub use tar::{Extent, Header, Member, TarReader, TarWriter, member_at, member_sum, read_extent};
 pub use urls::{canonical_text, canonical_url, escaped_byte};

@@ -97,10 +97,13 @@ pub struct Picture {
     pub pixels: RgbImage,
     /// The format it came in.
     pub format: Format,
-    /// Whether its header says that it must be turned or mirrored, which was done.
-    pub turned: bool,
+    /// Whether the bytes show the same only to who turns them as their header says, lays them over white, or takes the first of several
+    /// frames, all of which was done.
+    pub changed: bool,
 }
 
+/// Bytes from the beginning in which the mark of an animation stands (`acTL` before the pixels, `ANIM` before the frames).
+const ANIMATION_MARK: usize = 1 << 16;
 /// Bytes that a decoder may take beside those of the pixels.
 const BESIDE_PIXELS: u64 = 64 << 20;
 /// Pictures of more pixels are decoded one after the other, whatever the number of threads: with 16 bits a channel one of 64 megapixels
@@ -145,19 +148,35 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture, PictureError> {
     if format == Format::Jpeg && is_cut_jpeg(bytes) {
         return Err(PictureError::Damaged("the JPEG is cut off".to_string()));
     }
+    if format == Format::Jpeg {
+        jpeg::check(bytes).map_err(|why| PictureError::Damaged(why.to_string()))?;
+    }
     let pixels = u64::from(width) * u64::from(height);
     // 16-bit RGBA is the widest.
     caps.max_alloc = Some(pixels * 8 + BESIDE_PIXELS);
     decoder.set_limits(caps).map_err(damaged)?;
     let _alone = (pixels > LARGE_PIXELS).then(|| ONE_LARGE.lock().unwrap_or_else(|poisoned| poisoned.into_inner()));
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    Ok(upright(DynamicImage::from_decoder(decoder).map_err(damaged)?, format, orientation))
+    let picture = DynamicImage::from_decoder(decoder).map_err(damaged)?;
+    let changed = picture.color().has_alpha() || picture.color().bytes_per_pixel() / picture.color().channel_count() > 1 || moves(bytes);
+    let picture = upright(picture, format, orientation);
+    Ok(Picture { changed: picture.changed || changed, ..picture })
+}
+
+/// Whether a PNG or WebP has more than one frame: their heads say so, within bytes that every reader has.
+fn moves(bytes: &[u8]) -> bool {
+    let head = &bytes[..bytes.len().min(ANIMATION_MARK)];
+    match bytes {
+        [0x89, b'P', b'N', b'G', ..] => memchr::memmem::find(head, b"acTL").is_some(),
+        [b'R', b'I', b'F', b'F', ..] => memchr::memmem::find(head, b"ANIM").is_some(),
+        _ => false,
+    }
 }
 
 /// What was decoded, as it is to be looked at.
 fn upright(mut picture: DynamicImage, format: Format, orientation: Orientation) -> Picture {
     picture.apply_orientation(orientation);
-    Picture { pixels: flatten(picture), format, turned: orientation != Orientation::NoTransforms }
+    Picture { pixels: flatten(picture), format, changed: orientation != Orientation::NoTransforms }
 }
 
 /// Whether a JPEG breaks off within its pixels, which the decoder would silently fill with grey.

@@ -10,8 +10,8 @@ pub struct Received {
     body: Body,
     /// The format it came in.
     pub format: Format,
-    /// Whether its header says that it must be turned or mirrored, which was done.
-    pub turned: bool,
+    /// See [`Picture::changed`].
+    pub changed: bool,
 }
 
 enum Body {
@@ -29,10 +29,10 @@ impl Received {
             && jpeg.orientation() == Orientation::NoTransforms
             && let Some(samples) = jpeg.samples(1)
         {
-            return Ok(Received { body: Body::Samples(samples), format: Format::Jpeg, turned: false });
+            return Ok(Received { body: Body::Samples(samples), format: Format::Jpeg, changed: false });
         }
-        let Picture { pixels, format, turned } = decode(bytes, limits)?;
-        Ok(Received { body: Body::Pixels(pixels), format, turned })
+        let Picture { pixels, format, changed } = decode(bytes, limits)?;
+        Ok(Received { body: Body::Pixels(pixels), format, changed })
     }
 
     /// Width and height in pixels.
@@ -51,6 +51,11 @@ impl Received {
             }
             (body, _) => Received { body, ..self },
         }
+    }
+
+    /// The sides that [`Received::resize`] brings it to.
+    pub fn resized(&self, mode: ResizeMode, n: u32, only_if_bigger: bool) -> (u32, u32) {
+        mode.sides(self.dimensions(), n, only_if_bigger)
     }
 
     /// What is measured of it.
@@ -140,6 +145,9 @@ mod tests {
                         let stored = received(&bytes).resize(mode, n, only_if_bigger);
                         let other = mode.apply(pixels.clone(), n, only_if_bigger);
                         assert_eq!(stored.dimensions(), other.dimensions(), "{mode} {n}");
+                        let told = received(&bytes).resized(mode, n, only_if_bigger);
+                        let is_cut = mode == ResizeMode::CenterCrop && told.0 >= other.width() && told.1 >= other.height();
+                        assert!(told == other.dimensions() || is_cut, "{mode} {n}: {told:?}");
                         let again = |bytes: Vec<u8>| decode(&bytes, &Limits::default()).expect("decoded").pixels;
                         let (ours, others) =
                             (again(stored.encode(Encoding::Jpeg(95)).expect("encoded")), again(encode_jpeg(&other, 95).expect("encoded")));
@@ -217,7 +225,7 @@ mod tests {
         let turn = b"\xff\xe1\x00\x22Exif\0\0MM\0\x2a\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0";
         let bytes = jpeg(&picture(200, 150), SamplingFactor::F_2_2);
         let turned = received(&[&bytes[..2], turn, &bytes[2..]].concat());
-        assert!(turned.turned);
+        assert!(turned.changed);
         assert_eq!(turned.dimensions(), (150, 200));
     }
 }

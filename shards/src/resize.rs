@@ -79,6 +79,20 @@ impl ResizeMode {
         Some((pair(fitted), pair(((fitted.0 - sides.0) / 2, (fitted.1 - sides.1) / 2)), pair(sides)))
     }
 
+    /// The sides that [`ResizeMode::apply`] brings a picture of these sides to, on the way there as at its end: a crop is cut out of more.
+    pub fn sides(self, (width, height): (u32, u32), n: u32, only_if_bigger: bool) -> (u32, u32) {
+        if self.leaves((width, height), n, only_if_bigger) {
+            return (width, height);
+        }
+        let fitted = |side: u32| (scaled(width, n, side), scaled(height, n, side));
+        match self {
+            ResizeMode::No => (width, height),
+            ResizeMode::KeepRatio | ResizeMode::CenterCrop => fitted(width.min(height)),
+            ResizeMode::KeepRatioLargest => fitted(width.max(height)),
+            ResizeMode::Border => (n, n),
+        }
+    }
+
     /// Brings `pixels` to size `n`. With `only_if_bigger` a picture whose side in question is not larger than `n` stays as it is: it is
     /// neither blown up, nor cut by [`ResizeMode::CenterCrop`], nor framed by [`ResizeMode::Border`].
     pub fn apply(self, pixels: RgbImage, n: u32, only_if_bigger: bool) -> RgbImage {
@@ -108,7 +122,7 @@ impl ResizeMode {
 
 /// `length` of a picture whose side of `side` becomes `n`.
 fn scaled(length: u32, n: u32, side: u32) -> u32 {
-    ((u64::from(length) * u64::from(n) + u64::from(side) / 2) / u64::from(side)).max(1) as u32
+    ((u64::from(length) * u64::from(n) + u64::from(side) / 2) / u64::from(side)).clamp(1, u64::from(u32::MAX)) as u32
 }
 
 /// Shrinks to exactly `width` x `height` by the average of the area that each new pixel covers, as img2dataset does (OpenCV's

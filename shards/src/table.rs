@@ -350,8 +350,11 @@ pub struct TableReader<R: Row> {
     row: PhantomData<R>,
 }
 
-/// Polars answers some damaged files with a panic instead of an error.
-fn caught<T>(work: impl FnOnce() -> PolarsResult<T>) -> PolarsResult<T> {
+/// Does `work` on a file. Polars answers some damaged ones with a panic instead of an error.
+///
+/// # Errors
+/// Those of `work`, and one for a panic.
+pub fn caught<T>(work: impl FnOnce() -> PolarsResult<T>) -> PolarsResult<T> {
     let damaged = |_| Err(PolarsError::ComputeError("the file is damaged".into()));
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_or_else(damaged)
 }

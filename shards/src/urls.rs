@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use url::Url;
 
 /// Returns the canonical spelling of `url`: scheme and host in lower case, default port and fragment dropped, dot
-/// segments resolved (all that the URL standard's parser does already), escapes in upper-case hex, and escaped unreserved
+/// segments resolved (all that the URL standard's parser does already), no dot behind the host, escapes in upper-case hex, and escaped unreserved
 /// characters (RFC 3986, 6.2.2.2) written plainly.
 pub fn canonical_url(url: &Url) -> String {
     let mut url = Cow::Borrowed(url);
@@ -13,6 +13,10 @@ pub fn canonical_url(url: &Url) -> String {
     }
     if url.query() == Some("") {
         url.to_mut().set_query(None);
+    }
+    if let Some(bare) = url.host_str().and_then(|host| host.strip_suffix('.')).filter(|bare| !bare.is_empty()).map(str::to_string) {
+        // A name with the root's dot is the same name.
+        let _ = url.to_mut().set_host(Some(&bare));
     }
     let text = url.as_str();
     let mut out = String::with_capacity(text.len());
@@ -63,6 +67,7 @@ mod tests {
             assert_eq!(parse(a), parse(b));
         };
         same("HTTP://Example.org:80/a/../b.jpg#x", "http://example.org/b.jpg");
+        same("http://e.org./b.jpg", "http://e.org/b.jpg");
         same("http://e.org/%7euser/a%c3%a9.jpg?", "http://e.org/~user/aé.jpg");
         for plain in ["http://e.org/100%/a", "http://e.org/i.png?x=100%+discount", "http://e.org/%-1%"] {
             assert_eq!(canonical_url(&Url::parse(plain).expect("a URL")), plain);

@@ -83,6 +83,11 @@ pub fn outcomes(corpus: &Path) -> BTreeMap<String, String> {
     candidates(corpus).values().map(|row| (format!("{} {}", name(row), row.caption), row.outcome.clone())).collect()
 }
 
+/// What is said of each outcome, by address.
+pub fn details(corpus: &Path) -> BTreeMap<String, String> {
+    candidates(corpus).into_values().map(|row| (row.image_url, row.detail)).collect()
+}
+
 /// Checks the pool against its tars and the candidates; returns the pairs in it.
 pub fn check_pool(corpus: &Path) -> BTreeSet<PairId> {
     let decided = candidates(corpus);

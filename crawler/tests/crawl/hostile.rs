@@ -176,7 +176,7 @@ async fn bombs_and_lies_cost_themselves_only() {
         ("/picture.html", "ok"),
         ("/drawing.svg", "not_image"),
         ("/..%2Fup.png", "ok"),
-        ("/not-gzip.png", "connect"),
+        ("/not-gzip.png", "not_image"),
     ];
     assert_eq!(found, expected(&wanted));
 }

@@ -41,6 +41,30 @@ fn matcher() -> Option<Arc<dyn Matcher>> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_planned_is_fetched_when_the_list_is_gone() {
+    let server = Server::start(image).await;
+    let dir = tempfile::tempdir().expect("a folder");
+    let source = list(dir.path(), &server, 120);
+    let (corpus, ledger) = (dir.path().join("corpus"), Arc::new(Twin::default()));
+    let mut options = small_jobs(&corpus, &source);
+    (options.host_rate, options.sizes.time) = (40.0, Duration::from_millis(300));
+    let stop = options.stop.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_millis(900)).await;
+        stop.cancel();
+    });
+    let first = run(&options, &ledger, None).await.expect("stopped");
+    assert!(first.candidates < 120, "{first:?}");
+    std::fs::rename(dir.path().join("list.csv"), dir.path().join("moved.csv")).expect("moved");
+    (options.host_rate, options.stop) = (0.0, Default::default());
+    run(&options, &ledger, None).await.expect("gone on without the list");
+    assert_eq!(outcomes(&corpus).len(), 120);
+    // A list that nobody read before is missing.
+    options.sources = vec!["urls:none.csv".parse().expect("a source")];
+    assert!(matches!(run(&options, &ledger, None).await, Err(Error::List { .. })));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn exactly_the_inside_set_is_fetched() {
     let server = Server::start(image).await;
     let dir = tempfile::tempdir().expect("a folder");

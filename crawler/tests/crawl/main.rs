@@ -1,6 +1,7 @@
 //! Whole crawls against a server on loopback and a catalogue in memory.
 
 mod archives;
+mod busy;
 mod corpus;
 mod dirty;
 mod ends;

@@ -45,7 +45,9 @@ impl Record {
             page_url: address("page_url"),
             uid: Some(word("uid")).filter(|uid| uid.len() == 32).and_then(|uid| u128::from_str_radix(uid, 16).ok()),
             original: side("original_width").zip(side("original_height")),
-            sha256: Some(word("sha256")).filter(|hash| hash.len() == 64 && hash.bytes().all(|digit| digit.is_ascii_hexdigit())).map(str::to_lowercase),
+            sha256: Some(word("sha256"))
+                .filter(|hash| hash.len() == 64 && hash.bytes().all(|digit| digit.is_ascii_hexdigit()))
+                .map(str::to_lowercase),
             pair_ids: list("pair_ids").filter_map(Value::as_str).filter_map(|id| id.parse().ok()).take(MAX_CAPTIONS).collect(),
         }
     }

@@ -48,6 +48,42 @@ pub fn jpeg_size(bytes: &[u8]) -> Option<(u32, u32)> {
     None
 }
 
+/// Refuses what the decoder that reads everything would read wrongly without a word.
+///
+/// # Errors
+/// What it is.
+pub(crate) fn check(bytes: &[u8]) -> Result<(), &'static str> {
+    let (mut jfif, mut adobe, mut parts, mut baseline) = (false, None, 0, false);
+    for (mark, body, rest) in segments(bytes) {
+        match (mark, body) {
+            (0xe0, body) => jfif |= body.starts_with(b"JFIF\0"),
+            (0xee, body) if body.starts_with(b"Adobe") => adobe = body.get(11).copied(),
+            (0xc0..=0xc2, &[_, _, _, _, _, count, ref components @ ..]) => {
+                (parts, baseline) = (usize::from(count), mark != 0xc2);
+                let factors: Vec<u8> = components.as_chunks::<3>().0.iter().map(|[_, factors, _]| *factors).collect();
+                let (first, others) = factors.split_first().unwrap_or((&0, &[]));
+                if others.iter().any(|other| other >> 4 > first >> 4 || other & 15 > first & 15) {
+                    return Err("a JPEG of a kind that cannot be read: its first component has fewer samples than others");
+                }
+            }
+            (0xda, body) => {
+                if jfif && adobe == Some(0) && parts == 3 {
+                    return Err("a JPEG whose marks contradict each other about colours (JFIF and Adobe's)");
+                }
+                // Progressive ones repeat components; others tell each once.
+                let told = |count: Option<&u8>| count.map_or(0, |&count| usize::from(count));
+                let further = memchr::memmem::find_iter(rest, &[0xff, 0xda]).map(|at| told(rest.get(at + 4))).sum::<usize>();
+                if baseline && told(body.first()) + further < parts {
+                    return Err("the JPEG is cut off: components are missing");
+                }
+                break;
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 /// What the body of an APP1 segment says of the picture's orientation.
 fn orientation(body: &[u8]) -> Option<Orientation> {
     body.strip_prefix(b"Exif\0\0").and_then(Orientation::from_exif_chunk)
@@ -82,7 +118,7 @@ impl<'a> Jpeg<'a> {
             scan: &[],
             orientation: Orientation::NoTransforms,
         };
-        let (mut jfif, mut adobe) = (false, false);
+        let (mut jfif, mut adobe, mut turned) = (false, None, false);
         for (mark, body, rest) in segments(bytes) {
             match mark {
                 0xc0 | 0xc1 => jpeg.frame(body, limits)?,
@@ -94,16 +130,20 @@ impl<'a> Jpeg<'a> {
                     jpeg.scan = rest;
                     // Without either mark, components may be called by the colours that they are.
                     let named = jpeg.components.iter().map(|component| component.id).eq(*b"RGB");
-                    return (jfif || adobe || !named).then_some(jpeg);
+                    // As libjpeg has it, JFIF alone decides where it stands; Adobe's mark otherwise.
+                    let is_ycbcr = jfif || adobe.map_or(!named, |transform| transform == 1);
+                    return is_ycbcr.then_some(jpeg);
                 }
                 0xe0 if body.starts_with(b"JFIF\0") => jfif = true,
-                0xe1 => jpeg.orientation = orientation(body).unwrap_or(jpeg.orientation),
+                // Of several such blocks the first counts, as for others.
+                0xe1 if !turned => {
+                    if let Some(orientation) = orientation(body) {
+                        (jpeg.orientation, turned) = (orientation, true);
+                    }
+                }
                 // Adobe's mark says of three components whether they are YCbCr.
                 0xee if body.starts_with(b"Adobe") => {
-                    adobe = true;
-                    if body.get(11) != Some(&1) {
-                        return None;
-                    }
+                    adobe = Some(*body.get(11)?);
                 }
                 0xe0..=0xef | 0xfe => {}
                 _ => return None,

@@ -16,6 +16,7 @@ mod samples;
 mod transform;
 
 pub(crate) use encode::encode;
+pub(crate) use frame::check;
 pub use frame::{Jpeg, jpeg_size};
 pub(crate) use samples::Samples;
 

@@ -119,7 +119,7 @@ fn what_a_camera_noted_is_obeyed() {
     let noted = [&bytes[..2], &segment[..], &bytes[2..]].concat();
     assert_eq!(jpeg_size(&noted), None);
     let picture = decode(&noted, &Limits::default()).expect("decoded");
-    assert!(picture.turned);
+    assert!(picture.changed);
     assert_eq!(picture.pixels, imageops::rotate90(&decode(&bytes, &Limits::default()).expect("decoded").pixels));
 }
 
@@ -183,5 +183,26 @@ proptest! {
         let (mean, _) = distance(&inner(ours(&bytes, 1).expect("of the kind")), &inner(others(&bytes)));
         // Roundings of few pixels may all fall one way; a wrong neighbour makes tens.
         prop_assert!(mean < 2.5, "{}", mean);
+    }
+}
+
+/// A JPEG with other factors of its components, and what stands behind its first mark.
+fn altered(factors: [u8; 3], marks: &[u8]) -> Vec<u8> {
+    let mut bytes = encoded(&picture(64, 48), SamplingFactor::F_1_1, 0);
+    let at = bytes.windows(2).position(|two| two == [0xff, 0xc0]).expect("a frame");
+    factors.iter().enumerate().for_each(|(i, factor)| bytes[at + 11 + 3 * i] = *factor);
+    [&bytes[..2], marks, &bytes[2..]].concat()
+}
+
+#[test]
+fn what_would_be_read_wrongly_is_refused() {
+    let adobe = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x00";
+    // Its own JFIF mark says what the colours are, whatever Adobe's says.
+    assert!(altered([0x11; 3], b"").windows(4).any(|four| four == b"JFIF"));
+    let (plain, marked) = (altered([0x11; 3], b""), altered([0x11; 3], adobe));
+    assert_eq!(ours(&marked, 1), ours(&plain, 1));
+    let refused = |bytes: &[u8]| decode(bytes, &Limits::default()).expect_err("refused").to_string();
+    for factors in [[0x11, 0x22, 0x22], [0x11, 0x21, 0x21], [0x12, 0x21, 0x21]] {
+        assert!(refused(&altered(factors, b"")).contains("fewer samples"), "{factors:?}");
     }
 }
