@@ -213,7 +213,11 @@ fn refused(summary: &crawler::CrawlSummary, allow_private: bool) -> Option<Strin
         summary.outcomes.iter().map(|(name, n)| (name.as_str(), *n)).filter(|(name, n)| !taken(name) && *n > 0).collect();
     counts.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(b.0)));
     let named = counts.iter().map(|(name, n)| {
-        let hint = if name.ends_with(outcome::UNSAFE_ADDRESS) && !allow_private { " (private ones need --allow-private, then with --retry unsafe_address)" } else { "" };
+        let hint = if name.ends_with(outcome::UNSAFE_ADDRESS) && !allow_private {
+            " (private ones need --allow-private, then with --retry unsafe_address)"
+        } else {
+            ""
+        };
         format!("{name} {n}{hint}")
     });
     let named: Vec<String> = named.collect();
