@@ -12,8 +12,8 @@
 //!   `warc` read the records, `capture` and `wat` their pages (`mend` for odd JSON);
 //! - a search service: `search` asks for queries with the fewest pairs, `openverse` and `commons` speak the protocols,
 //!   `health` knows whether it still answers;
-//! - the live web: `pages` fetches pages, `page` extracts links and captioned images (`srcset`, `dataurl`, `charset`), `sitemap`
-//!   reads what a site lists itself, `links` spells the addresses of pages, `rules` says which belong to the crawl, `traps` knows
+//! - the live web: `pages` fetches pages, `page` extracts links and captioned images (`charset` and `xhtml` make HTML of
+//!   bytes, `lazy`, `srcset` and `dataurl` find addresses, `figures` and `prose` words), `sitemap` reads what a site lists itself, `links` spells the addresses of pages, `rules` says which belong to the crawl, `traps` knows
 //!   where there is no end, by the `shapes` of addresses;
 //! - may it be fetched: `robots` (its `patterns`, and `origins` that were asked), `optout`, `guard` (unsafe addresses), `hosts` (connections and
 //!   rate per host), `retry` (waits that servers ask for), `promise` (hashes that lists promise);
@@ -43,6 +43,7 @@ mod engine;
 mod error;
 mod faults;
 mod fetch;
+mod figures;
 #[doc(hidden)]
 pub mod foreign;
 mod guard;
@@ -53,6 +54,7 @@ mod images;
 mod inflate;
 mod ingest;
 mod layout;
+mod lazy;
 mod ledger;
 mod lines;
 mod linked;
@@ -75,6 +77,7 @@ mod patterns;
 mod place;
 mod plan;
 mod promise;
+mod prose;
 mod refusal;
 mod replay;
 mod retry;
@@ -95,6 +98,7 @@ mod traps;
 mod urls;
 mod warc;
 mod wat;
+mod xhtml;
 
 pub use archives::ArchiveKind;
 pub use crawl::crawl;
