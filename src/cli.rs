@@ -194,7 +194,7 @@ pub struct Crawl {
     /// Serve figures in Prometheus' form at http://ADDR/metrics, such as localhost:9000
     #[arg(long, value_name = "ADDR", value_parser = crawler::listening_address)]
     pub metrics: Option<SocketAddr>,
-    /// Groups of robots.txt and ai.txt that are obeyed where diptych is not named
+    /// Crawlers whose groups of robots.txt and ai.txt, robots tags and metas are obeyed where diptych is not named
     #[arg(long, value_name = "NAMES", value_delimiter = ',', default_values_t = crawler::OBEYED_GROUPS.map(String::from))]
     pub obey_groups: Vec<String>,
     /// Whether pictures not larger than the image size are left whole: not blown up, cut (center_crop) or framed (border), as in img2dataset

@@ -3,7 +3,7 @@
 //! A file is read in parts: each ends when it has as many pairs as a job may have, and says where the next one begins.
 
 use crate::capture::{self, Capture};
-use crate::page::Page;
+use crate::page::{Page, Reading};
 use crate::place::{Place, Places};
 use crate::urls::web_url;
 use crate::warc::{Position, Records};
@@ -98,15 +98,15 @@ pub(crate) struct Pages {
     records: Records<Input>,
     part: Part,
     enough: u32,
+    also: Vec<String>,
 }
 
 impl Pages {
-    /// Opens the file of a part; `None` when it is one of several and not there. Of an image in several sizes the one that is `enough`
-    /// pixels wide is taken.
+    /// Opens the file of a part; `None` when it is one of several and not there. Pages are read as a [`Reading`] with `enough` and `also` is.
     ///
     /// # Errors
     /// As [`Places::open`].
-    pub(crate) fn open(places: &Places, part: Part, enough: u32) -> Result<Option<Self>, Error> {
+    pub(crate) fn open(places: &Places, part: Part, enough: u32, also: &[String]) -> Result<Option<Self>, Error> {
         let place = Place::parse(&part.archive);
         let input = match places.open(&place, part.from.offset) {
             Ok(input) => input,
@@ -123,7 +123,7 @@ impl Pages {
         };
         let records = Records::new(input, part.from, place.is_packed()).map_err(|error| broken(&part, &error))?;
         let from_start = part.from.offset == 0 && part.from.skip == 0;
-        Ok(Some(Pages { from_start, records, part, enough }))
+        Ok(Some(Pages { from_start, records, part, enough, also: also.to_vec() }))
     }
 
     /// What is left of the file.
@@ -149,12 +149,12 @@ impl Pages {
         let Some(url) = uri.and_then(|uri| web_url(None, uri)) else { return Ok(Some(Item::Other)) };
         let record_ms = record.field("WARC-Date").and_then(milliseconds).unwrap_or(0);
         let page = match self.part.kind {
-            ArchiveKind::Wat => match wat::read(record.block, &url) {
+            ArchiveKind::Wat => match wat::read(record.block, &url, &self.also) {
                 Some(Some(page)) => page,
                 Some(None) => return Ok(Some(Item::Other)),
                 None => return Ok(Some(Item::Damaged("json"))),
             },
-            ArchiveKind::Warc => match capture::read(&record, &url, self.enough) {
+            ArchiveKind::Warc => match capture::read(&record, &url, Reading { enough: self.enough, also: &self.also, links: None }) {
                 Capture::Page(page) => *page,
                 Capture::Other => return Ok(Some(Item::Other)),
                 Capture::Damaged(why) => return Ok(Some(Item::Damaged(why))),

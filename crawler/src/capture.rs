@@ -1,10 +1,10 @@
 //! A page as an archive has it: the HTTP response in a WARC record, read as the live web's pages are.
 
-use crate::charset;
 use crate::fetch::{AGENT, is_html};
 use crate::optout::Directives;
-use crate::page::{Page, extract};
+use crate::page::{Page, Reading, extract};
 use crate::warc::{Record, field, head_end};
+use crate::{charset, xhtml};
 use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use memchr::memmem;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
@@ -14,6 +14,9 @@ use url::Url;
 
 /// Bytes of a page; what exceeds it is cut off, as archives do themselves.
 const MAX_PAGE: usize = 4 << 20;
+
+/// Encodings that a body may have on top of each other.
+const MAX_ENCODINGS: usize = 4;
 
 /// What a record is to us.
 pub(crate) enum Capture {
@@ -26,17 +29,18 @@ pub(crate) enum Capture {
 }
 
 /// Reads the page in a `response` record (an HTTP message) or a `resource` record (the page itself).
-pub(crate) fn read(record: &Record, url: &Url, enough: u32) -> Capture {
+pub(crate) fn read(record: &Record, url: &Url, reading: Reading) -> Capture {
     match record.field("WARC-Type") {
-        Some("response") => response(record.block, url, enough),
-        Some("resource") if record.field("Content-Type").is_some_and(is_html) => {
-            page(record.block, None, Directives::default(), url, enough)
-        }
+        Some("response") => response(record.block, url, reading),
+        Some("resource") => match record.field("Content-Type").filter(|kind| is_html(kind)) {
+            Some(kind) => page(record.block, Some(kind), Directives::default(), url, reading),
+            None => Capture::Other,
+        },
         _ => Capture::Other,
     }
 }
 
-fn response(message: &[u8], url: &Url, enough: u32) -> Capture {
+fn response(message: &[u8], url: &Url, reading: Reading) -> Capture {
     let Some((end, begin)) = head_end(message) else { return Capture::Damaged("http") };
     let (head, body) = (&message[..end], &message[begin..]);
     let mut status = head.split(|&byte| byte == b' ').skip(1);
@@ -51,28 +55,30 @@ fn response(message: &[u8], url: &Url, enough: u32) -> Capture {
     // Archives may keep the header of a body that they unpacked: a body that is not chunked is taken as it is.
     let body = if chunked { dechunk(body).map_or(Cow::Borrowed(body), Cow::Owned) } else { Cow::Borrowed(body) };
     let Some(body) = unpack(&body, field(head, "Content-Encoding").unwrap_or_default()) else { return Capture::Damaged("encoding") };
-    page(&body, kind, directives(head), url, enough)
+    page(&body, kind, directives(head, reading.also), url, reading)
 }
 
-fn page(body: &[u8], kind: Option<&str>, directives: Directives, url: &Url, enough: u32) -> Capture {
-    let text = charset::decode(&body[..body.len().min(MAX_PAGE)], kind);
-    Capture::Page(Box::new(extract(&text, url, directives, AGENT, enough)))
+fn page(body: &[u8], kind: Option<&str>, directives: Directives, url: &Url, reading: Reading) -> Capture {
+    let text = xhtml::as_html(charset::decode(&body[..body.len().min(MAX_PAGE)], kind), kind);
+    Capture::Page(Box::new(extract(&text, url, directives, reading)))
 }
 
-fn directives(head: &[u8]) -> Directives {
+fn directives(head: &[u8], also: &[String]) -> Directives {
     let mut headers = HeaderMap::new();
+    let mut name = None;
     for line in head.split(|&byte| byte == b'\n') {
-        let Some(colon) = memchr::memchr(b':', line) else { continue };
-        let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
-        for known in ["x-robots-tag", "tdm-reservation"] {
-            if name.eq_ignore_ascii_case(known.as_bytes())
-                && let Ok(value) = HeaderValue::from_bytes(value)
-            {
-                headers.append(HeaderName::from_static(known), value);
-            }
+        let mut value = line;
+        // A line that begins with a blank goes on with the header before it.
+        if !line.starts_with(b" ") && !line.starts_with(b"\t") {
+            let Some(colon) = memchr::memchr(b':', line) else { continue };
+            name = ["x-robots-tag", "tdm-reservation"].into_iter().find(|known| line[..colon].eq_ignore_ascii_case(known.as_bytes()));
+            value = &line[colon + 1..];
+        }
+        if let (Some(name), Ok(value)) = (name, HeaderValue::from_bytes(value.trim_ascii())) {
+            headers.append(HeaderName::from_static(name), value);
         }
     }
-    Directives::of_headers(&headers, AGENT, &[])
+    Directives::of_headers(&headers, AGENT, also)
 }
 
 /// Joins the chunks of a body; `None` when it does not begin as a chunked one. A broken end costs the end.
@@ -94,28 +100,43 @@ fn dechunk(mut body: &[u8]) -> Option<Vec<u8>> {
     (!whole.is_empty()).then_some(whole)
 }
 
-/// The body without its encoding. Where the header says more than the bytes, the bytes are believed.
-fn unpack<'a>(body: &'a [u8], encoding: &str) -> Option<Cow<'a, [u8]>> {
-    let gzip = body.starts_with(&[0x1f, 0x8b]);
-    match encoding.trim().to_ascii_lowercase().as_str() {
-        "gzip" | "x-gzip" if gzip => first_bytes(MultiGzDecoder::new(body)),
-        "deflate" => first_bytes(ZlibDecoder::new(body)).or_else(|| first_bytes(DeflateDecoder::new(body))).or(Some(Cow::Borrowed(body))),
-        // Text has no bytes below a tab; a packed body soon does.
-        "br" if is_packed(body) => first_bytes(brotli::Decompressor::new(body, 4096)),
-        "zstd" if is_packed(body) => None,
-        _ => Some(Cow::Borrowed(body)),
+/// The body without its encodings, the last of which is undone first. Where the header says more than the bytes, the bytes are believed.
+fn unpack<'a>(body: &'a [u8], encodings: &str) -> Option<Cow<'a, [u8]>> {
+    let mut body = Cow::Borrowed(body);
+    if encodings.split(',').count() > MAX_ENCODINGS {
+        return None;
+    }
+    for encoding in encodings.rsplit(',') {
+        if let Some(unpacked) = unpack_once(&body, encoding.trim())? {
+            body = Cow::Owned(unpacked);
+        }
+    }
+    Some(body)
+}
+
+/// A body without one encoding; `Some(None)` for one that has it not, `None` for one that cannot be unpacked.
+fn unpack_once(body: &[u8], encoding: &str) -> Option<Option<Vec<u8>>> {
+    match encoding.to_ascii_lowercase().as_str() {
+        "gzip" | "x-gzip" if body.starts_with(&[0x1f, 0x8b]) => first_bytes(MultiGzDecoder::new(body)).map(Some),
+        "deflate" => Some(first_bytes(ZlibDecoder::new(body)).or_else(|| first_bytes(DeflateDecoder::new(body)))),
+        "br" if !is_text(body) => first_bytes(brotli::Decompressor::new(body, 4096)).map(Some),
+        "zstd" if body.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) => None,
+        _ => Some(None),
     }
 }
 
-fn is_packed(body: &[u8]) -> bool {
-    body.iter().take(64).any(|byte| *byte < 9 || *byte > 127)
+/// Whether bytes are text in some encoding: it has no control characters but line ends, tabs and the escapes of ISO-2022-JP, and a
+/// packed body soon does. UTF-16 has a mark.
+fn is_text(body: &[u8]) -> bool {
+    let is_letter = |byte: &u8| *byte >= b' ' || matches!(byte, b'\t' | b'\n' | b'\r' | 0x0c | 0x1b);
+    body.starts_with(&[0xff, 0xfe]) || body.starts_with(&[0xfe, 0xff]) || body.iter().take(1024).all(is_letter)
 }
 
 /// What a decoder gives before it breaks or exceeds the cap; `None` when it breaks at once.
-fn first_bytes(decoder: impl Read) -> Option<Cow<'static, [u8]>> {
+fn first_bytes(decoder: impl Read) -> Option<Vec<u8>> {
     let mut out = Vec::new();
     let _ = decoder.take(MAX_PAGE as u64).read_to_end(&mut out);
-    (!out.is_empty()).then_some(Cow::Owned(out))
+    (!out.is_empty()).then_some(out)
 }
 
 #[cfg(test)]
@@ -134,7 +155,8 @@ mod tests {
         let bytes = [head.as_bytes(), block, b"\r\n\r\n"].concat();
         let mut records = Records::new(bytes.as_slice(), Position::default(), false).expect("opened");
         let record = records.next().expect("read").expect("a record");
-        read(&record, &Url::parse("http://e.org/a").expect("a URL"), 512)
+        let reading = Reading { enough: 512, also: &["ccbot".to_string()], links: None };
+        read(&record, &Url::parse("http://e.org/a").expect("a URL"), reading)
     }
 
     fn captions(capture: Capture) -> Vec<String> {
@@ -149,11 +171,15 @@ mod tests {
         captions(read_block("response", "", &[b"HTTP/1.1 200 OK\r\n".as_slice(), head.as_bytes(), b"\r\n", body].concat()))
     }
 
+    fn pack(bytes: &[u8]) -> Vec<u8> {
+        let mut packer = GzEncoder::new(Vec::new(), Compression::default());
+        packer.write_all(bytes).expect("packed");
+        packer.finish().expect("packed")
+    }
+
     #[test]
     fn bodies_are_read_however_they_are_wrapped() {
-        let mut packer = GzEncoder::new(Vec::new(), Compression::default());
-        packer.write_all(PAGE).expect("packed");
-        let packed = packer.finish().expect("packed");
+        let packed = pack(PAGE);
         let chunks = |bytes: &[u8]| {
             [b"5\r\n".as_slice(), &bytes[..5], b"\r\n", format!("{:X};x=y\r\n", bytes.len() - 5).as_bytes(), &bytes[5..], b"\r\n0\r\n\r\n"]
                 .concat()
@@ -165,9 +191,26 @@ mod tests {
         // The archive unpacked it and kept the headers.
         assert_eq!(answer("Transfer-Encoding: chunked\r\nContent-Encoding: br\r\n", PAGE), ["café"]);
         assert_eq!(answer("Content-Encoding: zstd\r\n", &[0x28, 0xb5, 0x2f, 0xfd, 0]), ["encoding"]);
+        for encoding in ["br", "zstd", "gzip"] {
+            for begin in ["\u{feff}", "<!doctype html><title>日本語</title>"] {
+                let body = format!("{begin}<img src=a.jpg alt=富士>");
+                assert_eq!(answer(&format!("Content-Encoding: {encoding}\r\n"), body.as_bytes()), ["富士"], "{encoding} {begin}");
+            }
+        }
+        assert_eq!(answer("Content-Encoding: identity, GZIP\r\n", &packed), ["café"]);
+        assert_eq!(answer("Content-Encoding: gzip, gzip\r\n", &pack(&packed)), ["café"]);
+        assert_eq!(answer("Content-Encoding: gzip, gzip\r\n", &packed), ["café"]);
+        assert_eq!(answer("Content-Encoding: gzip,,,,,gzip\r\n", &packed), ["encoding"]);
+        let mut packer = brotli::CompressorWriter::new(Vec::new(), 4096, 5, 20);
+        packer.write_all(PAGE).expect("packed");
+        assert_eq!(answer("Content-Encoding: br\r\n", &packer.into_inner()), ["café"]);
         let lean = b"HTTP/1.1 200 OK\nContent-Type: text/html; charset=latin1\n\n";
         assert_eq!(captions(read_block("response", "", &[lean.as_slice(), PAGE].concat())), ["café"]);
         assert_eq!(captions(read_block("resource", "Content-Type: text/html\r\n", PAGE)), ["café"]);
+        let japanese = encoding_rs::SHIFT_JIS.encode("<img src=a.jpg alt=富士山>").0;
+        assert_eq!(captions(read_block("resource", "Content-Type: text/html; charset=Shift_JIS\r\n", &japanese)), ["富士山"]);
+        let xml = b"<html><head><title/><script src='a.js'/></head><img src='y.jpg' alt='A lake'/></html>";
+        assert_eq!(answer("Content-Type: application/xhtml+xml\r\n", xml), ["A lake"]);
     }
 
     #[test]
@@ -176,9 +219,12 @@ mod tests {
         assert_eq!(captions(read_block("response", "", b"HTTP/1.1 404 Not Found\r\n\r\nx")), ["other"]);
         assert_eq!(captions(read_block("response", "", b"HTTP/1.1 200")), ["http"]);
         assert_eq!(captions(read_block("request", "", PAGE)), ["other"]);
-        match read_block("response", "", &[b"HTTP/1.1 200 OK\r\nX-Robots-Tag: noai\r\n\r\n".as_slice(), PAGE].concat()) {
-            Capture::Page(page) => assert_eq!(page.directives.refusal, Some("noai")),
-            _ => panic!("a page"),
+        for header in ["noai", "CCBot: noai", "noarchive,\r\n noai"] {
+            let head = format!("HTTP/1.1 200 OK\r\nX-Robots-Tag: {header}\r\n\r\n");
+            match read_block("response", "", &[head.as_bytes(), PAGE].concat()) {
+                Capture::Page(page) => assert_eq!(page.directives.refusal, Some("noai"), "{header}"),
+                _ => panic!("a page"),
+            }
         }
     }
 

@@ -141,7 +141,7 @@ impl Fetcher {
             backoff: options.backoff,
             longest: options.timeout.saturating_mul(options.retries.saturating_add(2)).saturating_add(2 * MAX_WAIT),
             drain: CancellationToken::new(),
-            also_obeyed: options.obey_groups.iter().map(|group| group.to_ascii_lowercase()).collect(),
+            also_obeyed: options.also_obeyed(),
         })
     }
 
@@ -273,6 +273,11 @@ impl Fetcher {
         }
         let asked = |rest: Rest| Refusal::Because(rest.outcome, format!("the host asks to be left alone for {} s", rest.length.as_secs()));
         self.hosts.rest(&host).map_or(Ok(()), |rest| Err(asked(rest)))
+    }
+
+    /// Other crawlers' names that hold for us where we are not named, lower case.
+    pub(crate) fn also_obeyed(&self) -> &[String] {
+        &self.also_obeyed
     }
 
     /// Whether `robots.txt` of the URL's origin lets us fetch it.

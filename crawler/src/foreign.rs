@@ -2,8 +2,9 @@
 
 use crate::fetch::AGENT;
 use crate::optout::Directives;
+use crate::page::Reading;
 use crate::robots::Rules;
-use crate::{OBEYED_GROUPS, charset, page, sitemap};
+use crate::{OBEYED_GROUPS, charset, page, sitemap, xhtml};
 use url::Url;
 
 /// Width in pixels from which on a larger size of an image is of no use here.
@@ -24,8 +25,10 @@ pub fn robots(bytes: &[u8]) -> usize {
 /// Reads bytes as a page: its letters, then its links and images.
 pub fn html(bytes: &[u8]) -> usize {
     let Ok(url) = Url::parse("http://e.org/a/b.html?c") else { return 0 };
-    let text = charset::decode(bytes, None);
-    let page = page::extract(&text, &url, Directives::default(), AGENT, ENOUGH);
+    let text = xhtml::as_html(charset::decode(bytes, None), None);
+    let also = OBEYED_GROUPS.map(str::to_ascii_lowercase);
+    let reading = Reading { enough: ENOUGH, also: &also, links: Some(&|_| true) };
+    let page = page::extract(&text, &url, Directives::default(), reading);
     page.links.len() + page.captions()
 }
 

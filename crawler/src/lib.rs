@@ -12,8 +12,8 @@
 //!   `warc` read the records, `capture` and `wat` their pages (`mend` for odd JSON);
 //! - a search service: `search` asks for queries with the fewest pairs, `openverse` and `commons` speak the protocols,
 //!   `health` knows whether it still answers;
-//! - the live web: `pages` fetches pages, `page` extracts links and captioned images (`srcset`, `dataurl`, `charset`), `sitemap`
-//!   reads what a site lists itself, `links` spells the addresses of pages, `rules` says which belong to the crawl, `traps` knows
+//! - the live web: `pages` fetches pages, `page` extracts links and captioned images (`charset` and `xhtml` make HTML of
+//!   bytes, `lazy`, `srcset` and `dataurl` find addresses, `figures` and `prose` words), `sitemap` reads what a site lists itself, `links` spells the addresses of pages, `rules` says which belong to the crawl, `traps` knows
 //!   where there is no end, by the `shapes` of addresses;
 //! - may it be fetched: `robots` (its `patterns`, and `origins` that were asked), `optout`, `guard` (unsafe addresses), `hosts` (connections and
 //!   rate per host), `retry` (waits that servers ask for), `promise` (hashes that lists promise);
@@ -45,6 +45,7 @@ mod error;
 mod faults;
 mod fetch;
 mod files;
+mod figures;
 #[doc(hidden)]
 pub mod foreign;
 mod guard;
@@ -56,6 +57,7 @@ mod inflate;
 mod ingest;
 mod lane;
 mod layout;
+mod lazy;
 mod ledger;
 mod lines;
 mod linked;
@@ -78,6 +80,7 @@ mod patterns;
 mod place;
 mod plan;
 mod promise;
+mod prose;
 mod refusal;
 mod replay;
 mod retry;
@@ -99,6 +102,7 @@ mod urls;
 mod want;
 mod warc;
 mod wat;
+mod xhtml;
 
 pub use archives::ArchiveKind;
 pub use crawl::crawl;

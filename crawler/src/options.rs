@@ -228,6 +228,11 @@ impl CrawlOptions {
         }
     }
 
+    /// The groups that are obeyed, as they are compared.
+    pub(crate) fn also_obeyed(&self) -> Vec<String> {
+        self.obey_groups.iter().map(|name| name.to_ascii_lowercase()).collect()
+    }
+
     /// Refuses values that make no sense.
     ///
     /// # Errors

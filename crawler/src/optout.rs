@@ -8,6 +8,8 @@ use reqwest::header::HeaderMap;
 
 /// Directives that carry a value after a colon (Google's robots meta specification).
 const VALUED: [&str; 5] = ["unavailable_after", "max-snippet", "max-image-preview", "max-video-preview", "tdm-policy"];
+/// The name that means every crawler.
+const ROBOTS: &str = "robots";
 /// Header text read at most; more says nothing new.
 const MAX_TEXT: usize = 16 << 10;
 
@@ -18,18 +20,21 @@ pub(crate) struct Directives {
     pub(crate) refusal: Option<&'static str>,
     /// Links are not to be followed.
     pub(crate) nofollow: bool,
+    /// Something is said to us by name: then what is said to others is not meant for us.
+    named: bool,
 }
 
 impl Directives {
     /// Reads a response's headers on behalf of the crawler named `agent` (lower case). Where it is not named, what is said to the crawlers
     /// `also` (lower case) holds for it too.
     pub(crate) fn of_headers(headers: &HeaderMap, agent: &str, also: &[String]) -> Self {
-        let mut directives = Directives::default();
         let values: Vec<String> =
             headers.get_all("x-robots-tag").iter().map(|value| String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase()).collect();
         let named = values.iter().any(|value| parts(value).any(|(name, _)| name == Some(agent)));
+        let mut directives = Directives { named, ..Directives::default() };
+        let is_us = |name: &str| name == agent || name == "*" || name == ROBOTS || !named && also.iter().any(|also| name == also.as_str());
         for value in &values {
-            directives.read_header(value, |name| name == agent || name == "*" || !named && also.iter().any(|also| name == also));
+            directives.read_header(value, is_us);
         }
         if headers.get_all("tdm-reservation").iter().any(|value| value.as_bytes().trim_ascii() == b"1") {
             directives.refuse("tdm-reservation");
@@ -44,21 +49,6 @@ impl Directives {
             for_us = name.map_or(for_us, &is_us);
             if for_us {
                 self.read_directives(words);
-            }
-        }
-    }
-
-    /// Reads a `meta` element of a page: its name and content.
-    pub(crate) fn read_meta(&mut self, name: &str, content: &str, agent: &str) {
-        let name = name.trim();
-        if name.eq_ignore_ascii_case("robots") || name.eq_ignore_ascii_case(agent) {
-            self.read_directives(&content[..content.floor_char_boundary(MAX_TEXT)]);
-        } else if name.eq_ignore_ascii_case("tdm-reservation") {
-            // TDMRep: the page's own statement overrides the header's, in both directions.
-            match content.trim() {
-                "1" => self.refuse("tdm-reservation"),
-                "0" if self.refusal == Some("tdm-reservation") => self.refusal = None,
-                _ => {}
             }
         }
     }
@@ -94,6 +84,58 @@ impl Directives {
         if self.refusal.is_none() || self.refusal == Some("tdm-reservation") {
             self.refusal = Some(why);
         }
+    }
+}
+
+/// The `meta` elements of a page, read on top of what its headers say.
+pub(crate) struct Metas<'a> {
+    ours: Directives,
+    /// What is said to the crawlers `also`.
+    others: Directives,
+    agent: &'a str,
+    also: &'a [String],
+}
+
+impl<'a> Metas<'a> {
+    /// Begins with what the headers say; `agent` and `also` as in [`Directives::of_headers`].
+    pub(crate) fn new(headers: Directives, agent: &'a str, also: &'a [String]) -> Self {
+        Metas { ours: headers, others: Directives::default(), agent, also }
+    }
+
+    /// Reads the name and content of one element. A name may be a list of crawlers.
+    pub(crate) fn read(&mut self, name: &str, content: &str) {
+        if name.trim().eq_ignore_ascii_case("tdm-reservation") {
+            // TDMRep: the page's own statement overrides the header's, in both directions.
+            match content.trim() {
+                "1" => self.ours.refuse("tdm-reservation"),
+                "0" if self.ours.refusal == Some("tdm-reservation") => self.ours.refusal = None,
+                _ => {}
+            }
+            return;
+        }
+        let (mut to_us, mut to_others) = (false, false);
+        for name in name[..name.floor_char_boundary(MAX_TEXT)].split([',', ';', ' ']).map(str::trim) {
+            let is_named = name.eq_ignore_ascii_case(self.agent);
+            self.ours.named |= is_named;
+            to_us |= is_named || name.eq_ignore_ascii_case(ROBOTS);
+            to_others |= self.also.iter().any(|also| name.eq_ignore_ascii_case(also));
+        }
+        let content = &content[..content.floor_char_boundary(MAX_TEXT)];
+        if to_us {
+            self.ours.read_directives(content);
+        } else if to_others {
+            self.others.read_directives(content);
+        }
+    }
+
+    /// What all of them say.
+    pub(crate) fn done(self) -> Directives {
+        let Metas { mut ours, others, .. } = self;
+        if !ours.named {
+            others.refusal.into_iter().for_each(|why| ours.refuse(why));
+            ours.nofollow |= others.nofollow;
+        }
+        ours
     }
 }
 
@@ -133,6 +175,13 @@ mod tests {
         Directives::of_headers(&headers, "diptych", &["img2dataset".to_string(), "gptbot".to_string()])
     }
 
+    fn metas(headers: Directives, list: &[(&str, &str)]) -> Directives {
+        let also = ["img2dataset".to_string(), "gptbot".to_string()];
+        let mut metas = Metas::new(headers, "diptych", &also);
+        list.iter().for_each(|(name, content)| metas.read(name, content));
+        metas.done()
+    }
+
     #[test]
     fn directives_refuse() {
         for word in ["noai", "NoImageAI", "noindex", "noimageindex", "none"] {
@@ -140,7 +189,7 @@ mod tests {
             assert_eq!(header(&["noarchive", &format!("nosnippet , {word}")]).refusal, Some(word.to_ascii_lowercase()).as_deref());
         }
         assert_eq!(header(&["all, index, follow, max-image-preview: none"]), Directives::default());
-        assert_eq!(header(&["nofollow"]), Directives { refusal: None, nofollow: true });
+        assert_eq!(header(&["nofollow"]), Directives { nofollow: true, ..Directives::default() });
         assert!(header(&["none"]).nofollow);
     }
 
@@ -161,22 +210,31 @@ mod tests {
 
     #[test]
     fn meta_tags_and_reservations() {
-        let mut page = Directives::default();
-        page.read_meta("googlebot", "noindex", "diptych");
-        page.read_meta("description", "noai", "diptych");
-        assert_eq!(page, Directives::default());
-        page.read_meta("robots", "index, follow, max-image-preview: none, Max-Snippet: -1 none", "diptych");
-        assert_eq!(page, Directives::default());
-        page.read_meta("ROBOTS", "index, NOAI", "diptych");
-        assert_eq!(page.refusal, Some("noai"));
+        let others = [("googlebot", "noindex"), ("description", "noai")];
+        assert_eq!(metas(Directives::default(), &others), Directives::default());
+        let valued = [("robots", "index, follow, max-image-preview: none, Max-Snippet: -1 none")];
+        assert_eq!(metas(Directives::default(), &valued), Directives::default());
+        assert_eq!(metas(Directives::default(), &[("ROBOTS", "index, NOAI")]).refusal, Some("noai"));
         let mut headers = HeaderMap::new();
         headers.insert("tdm-reservation", "1".parse().expect("a value"));
-        let mut reserved = Directives::of_headers(&headers, "diptych", &[]);
+        let reserved = Directives::of_headers(&headers, "diptych", &[]);
         assert_eq!(reserved.refusal, Some("tdm-reservation"));
-        reserved.read_meta("tdm-reservation", "0", "diptych");
-        assert_eq!(reserved.refusal, None);
+        assert_eq!(metas(reserved, &[("tdm-reservation", "0")]).refusal, None);
         headers.insert("tdm-reservation", "2".parse().expect("a value"));
         assert_eq!(Directives::of_headers(&headers, "diptych", &[]).refusal, None);
+    }
+
+    #[test]
+    fn metas_for_crawlers_that_are_obeyed_bind_us_where_we_are_not_named() {
+        let refusal = |list: &[(&str, &str)]| metas(Directives::default(), list).refusal;
+        assert_eq!(refusal(&[("GPTBot", "noai,noimageai")]), Some("noai"));
+        assert_eq!(refusal(&[("robots, gptbot", "noindex")]), Some("noindex"));
+        assert_eq!(refusal(&[("googlebot gptbot", "noindex")]), Some("noindex"));
+        assert_eq!(refusal(&[("gptbot", "noai"), ("diptych", "all")]), None);
+        assert_eq!(refusal(&[("diptych", "noai"), ("gptbot", "all")]), Some("noai"));
+        assert!(metas(Directives::default(), &[("gptbot", "nofollow")]).nofollow);
+        assert_eq!(metas(header(&["diptych: all"]), &[("gptbot", "noai")]).refusal, None, "we are named in a header");
+        assert_eq!(header(&["robots: noai"]).refusal, Some("noai"));
     }
 
     proptest! {
@@ -184,7 +242,7 @@ mod tests {
         fn any_text_is_read(value in "[ -~é]{0,200}") {
             let mut directives = Directives::default();
             directives.read_header(&value, |name| name == "diptych");
-            directives.read_meta("robots", &value, "diptych");
+            metas(directives, &[("robots", &value), (&value, "noai")]);
         }
     }
 }

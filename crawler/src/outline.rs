@@ -15,7 +15,7 @@ const ESCAPE: &str = "\\u00";
 /// Names of metas, headers and relations that mean something: see `optout` and `wat`.
 const METAS: [&str; 4] = ["robots", AGENT, "tdm-reservation", ESCAPE];
 const HEADERS: [&str; 3] = ["x-robots-tag", "tdm-reservation", ESCAPE];
-const RELATIONS: [&str; 2] = ["license", ESCAPE];
+const RELATIONS: [&str; 3] = ["license", "canonical", ESCAPE];
 /// Bytes looked through for words at a time.
 const STRETCH: usize = 256;
 
@@ -47,6 +47,8 @@ enum Choice {
     Links,
     /// A list whose objects are kept if they mention one of these words.
     Weigh(&'static [&'static str]),
+    /// The list of metas, in which the crawlers that are obeyed are such words too.
+    WeighMetas,
     /// An object that is kept if it does.
     WeighAll(&'static [&'static str]),
 }
@@ -62,22 +64,22 @@ impl Place {
             (Place::Response, b"HTML-Metadata") => Choice::Enter(Place::Html),
             (Place::Html, b"Head") => Choice::Enter(Place::Head),
             (Place::Html, b"Links") => Choice::Links,
-            (Place::Head, b"Metas") => Choice::Weigh(&METAS),
+            (Place::Head, b"Metas") => Choice::WeighMetas,
             (Place::Head, b"Link") => Choice::Weigh(&RELATIONS),
             _ => Choice::Leave,
         }
     }
 }
 
-/// Cuts a record. `None` when it is unusual or broken: its brackets do not close, its names are written with escapes, it has no list of links.
-pub(crate) fn outline(text: &[u8]) -> Option<Outline<'_>> {
+/// Cuts a record; `also` are crawlers (lower case) whose metas mean something. `None` when it is unusual or broken: its brackets do not close, its names are written with escapes, it has no list of links.
+pub(crate) fn outline<'a>(text: &'a [u8], also: &[String]) -> Option<Outline<'a>> {
     let Brackets { spots, is_utf8, is_closed } = brackets(text)?;
     let first = *spots.first()? as usize;
     if !is_utf8 || !is_closed || text[first] != b'{' {
         return None;
     }
     let around = Vec::with_capacity(2048);
-    let mut walk = Walk { text, spots: &spots[1..], copied: 0, around, images: None };
+    let mut walk = Walk { text, also, spots: &spots[1..], copied: 0, around, images: None };
     walk.object(Place::Record)?;
     let Walk { spots: [], copied, mut around, images, .. } = walk else { return None };
     around.extend_from_slice(&text[copied..]);
@@ -86,6 +88,8 @@ pub(crate) fn outline(text: &[u8]) -> Option<Outline<'_>> {
 
 struct Walk<'a, 'b> {
     text: &'a [u8],
+    /// Crawlers that are obeyed.
+    also: &'b [String],
     /// Brackets that are still to come.
     spots: &'b [u32],
     /// What is before this is in `around`, or left out.
@@ -110,14 +114,18 @@ impl<'a> Walk<'a, '_> {
                     }
                     (Choice::Links, b'[') if self.images.is_none() => self.links(open)?,
                     (Choice::Links, _) => return None,
-                    (Choice::Weigh(words), b'[') => self.weigh(open, words)?,
+                    (Choice::Weigh(words), b'[') => self.weigh(open, |object| mentions(object, words))?,
+                    (Choice::WeighMetas, b'[') => {
+                        let also = self.also;
+                        self.weigh(open, |object| mentions(object, &METAS) || mentions(object, also))?;
+                    }
                     (Choice::WeighAll(words), b'{') => {
                         let close = self.close()?;
                         if !mentions(&self.text[open..close], words) {
                             self.leave_out(open, close);
                         }
                     }
-                    (Choice::Weigh(_) | Choice::WeighAll(_), _) => return None,
+                    (Choice::Weigh(_) | Choice::WeighMetas | Choice::WeighAll(_), _) => return None,
                     (Choice::Leave, _) => {
                         let close = self.close()?;
                         self.leave_out(open, close);
@@ -160,11 +168,11 @@ impl<'a> Walk<'a, '_> {
         self.copied = close;
     }
 
-    /// Leaves out the objects of a list that do not mention any of the words.
-    fn weigh(&mut self, open: usize, words: &[&str]) -> Option<()> {
+    /// Leaves out the objects of a list that do not matter.
+    fn weigh(&mut self, open: usize, matters: impl Fn(&[u8]) -> bool) -> Option<()> {
         let spots = self.spots;
         let end = self.close()?;
-        let kept = mentions(&self.text[open..end], words);
+        let kept = matters(&self.text[open..end]);
         self.leave_out(open, end);
         if !kept {
             return Some(());
@@ -173,7 +181,7 @@ impl<'a> Walk<'a, '_> {
         let mut first = true;
         while let Some(begin) = self.take().filter(|begin| *begin < end) {
             let close = self.close()?;
-            if mentions(&self.text[begin..close], words) {
+            if matters(&self.text[begin..close]) {
                 if !std::mem::take(&mut first) {
                     self.around.push(b',');
                 }
@@ -224,9 +232,12 @@ fn is_escaped(text: &[u8], at: usize) -> bool {
 }
 
 /// Whether one of the words occurs in a text, in any case.
-fn mentions(text: &[u8], words: &[&str]) -> bool {
+fn mentions(text: &[u8], words: &[impl AsRef<str>]) -> bool {
     words.iter().any(|word| {
-        let word = word.as_bytes();
+        let word = word.as_ref().as_bytes();
+        if word.is_empty() {
+            return false;
+        }
         // A stretch begins before the last one's end, so that no word lies across.
         (0..text.len()).step_by(STRETCH).any(|at| {
             let stretch = &text[at..text.len().min(at + STRETCH + word.len())];
@@ -237,7 +248,8 @@ fn mentions(text: &[u8], words: &[&str]) -> bool {
 
 /// Whether the second to fourth letter of a word occur, or what looks like them: a loop without branches, for vector instructions.
 fn may_mention(text: &[u8], word: &[u8]) -> bool {
-    let letters = [word[1] | 0x20, word[2] | 0x20, word[3] | 0x20];
+    let Some(letters) = word.get(1..4) else { return true };
+    let letters = [letters[0] | 0x20, letters[1] | 0x20, letters[2] | 0x20];
     let length = text.len().saturating_sub(2);
     let (Some(second), Some(third)) = (text.get(1..), text.get(2..)) else { return false };
     let (first, second, third) = (&text[..length], &second[..length], &third[..length]);

@@ -2,8 +2,13 @@
 //!
 //! Reads HTML as a browser without scripts does, so that the fallbacks of lazily loaded images inside `noscript` count.
 
-use crate::optout::Directives;
-use crate::{dataurl, srcset, urls};
+use crate::fetch::AGENT;
+use crate::figures::{Draft, Figure};
+use crate::lazy::{Attributes, LAZY_SETS};
+use crate::links::is_media;
+use crate::optout::{Directives, Metas};
+use crate::prose::{self, NEARBY, Prose};
+use crate::{srcset, urls};
 use html5ever::tendril::TendrilSink;
 use rustc_hash::FxHashSet;
 use scraper::node::Element;
@@ -12,25 +17,19 @@ use shards::clean_caption;
 use std::time::{Duration, Instant};
 use url::Url;
 
-/// Links taken from one page.
+/// Links taken from one page, and looked at for that.
 const MAX_LINKS: usize = 5_000;
+const MAX_LOOKS: usize = 50_000;
 /// Images taken from one page; with four captions each they fit into a job.
 pub(crate) const MAX_IMAGES: usize = 1_000;
-/// Bytes of an image written into the page.
-const MAX_DATA_BYTES: usize = 1 << 20;
 /// Time for parsing. Usual pages take milliseconds; nesting made to be slow to parse is cut off here.
 const MAX_TIME: Duration = Duration::from_secs(2);
 /// Bytes between two looks at the clock.
 const STRETCH: usize = 1 << 14;
 /// Bytes of a figure's caption.
 const MAX_FIGCAPTION: usize = 16 << 10;
-/// Bytes of text kept on either side of an image.
-const NEARBY: usize = 120;
-/// Elements whose text is no words of the page.
-const MUTE: [&str; 5] = ["script", "style", "template", "title", "textarea"];
-/// Attributes in which pages keep an image's address until it is scrolled to.
-const LAZY: [&str; 6] = ["data-src", "data-original", "data-lazy-src", "data-lazy", "data-lazyload", "data-echo"];
-const LAZY_SETS: [&str; 2] = ["data-srcset", "data-lazy-srcset"];
+/// Elements `base` that are looked at: the first one that counts is among the first.
+const MAX_BASES: usize = 16;
 
 /// Where an image's bytes are.
 #[derive(Clone, Debug, PartialEq)]
@@ -92,16 +91,27 @@ impl Page {
     }
 }
 
-/// Extracts from the text of the page at `url`; `directives` are those of its headers. Of an image in several sizes the one that is
-/// `enough` pixels wide is taken.
-pub(crate) fn extract(text: &str, url: &Url, directives: Directives, agent: &str, enough: u32) -> Page {
+/// What is wanted of a page.
+#[derive(Clone, Copy)]
+pub(crate) struct Reading<'a> {
+    /// Width in pixels of an image from which on more is of no use.
+    pub(crate) enough: u32,
+    /// Crawlers (lower case) to whom opt-outs are said that hold for us where we are not named.
+    pub(crate) also: &'a [String],
+    /// Which links are wanted; none without it.
+    pub(crate) links: Option<&'a dyn Fn(&Url) -> bool>,
+}
+
+/// Extracts from the text of the page at `url`; `directives` are those of its headers.
+pub(crate) fn extract(text: &str, url: &Url, directives: Directives, reading: Reading) -> Page {
     let html = parse(text);
-    let mut walk = Walk { page: Page { directives, ..Page::default() }, agent, enough, base: base_of(&html, url), ..Walk::new(url) };
+    let mut walk = Walk::new(reading, base_of(&html, url), directives);
     walk.run(&html);
-    if walk.page.directives.nofollow {
-        walk.page.links.clear();
+    let mut page = Page { directives: walk.metas.done(), ..walk.page };
+    if page.directives.nofollow {
+        page.links.clear();
     }
-    walk.page
+    page
 }
 
 fn parse(text: &str) -> Html {
@@ -118,38 +128,23 @@ fn parse(text: &str) -> Html {
     parser.finish()
 }
 
-/// Whether the text of a lazy attribute may be an address: scripts also keep flags (`true`, `0`) and JSON there.
-fn may_be_address(text: &str) -> bool {
-    text.contains(['.', '/', ':']) && !text.trim_start().starts_with(['{', '[', '<'])
-}
-
-/// The address that relative ones are resolved against.
+/// The address that relative ones are resolved against: that of the first `base` with one, or the page's own if it is none.
 fn base_of(html: &Html, url: &Url) -> Url {
-    let bases = html.tree.values().filter_map(Node::as_element).filter(|element| element.name() == "base");
-    bases.filter_map(|base| base.attr("href")).find_map(|href| urls::web_url(Some(url), href)).unwrap_or_else(|| url.clone())
-}
-
-/// A figure that is being walked.
-#[derive(Default)]
-struct Figure {
-    /// Its images, as indices of `Walk::drafts`.
-    images: Vec<usize>,
-    caption: String,
-}
-
-/// An image whose captions are not yet complete.
-struct Draft {
-    place: Option<Place>,
-    captions: Vec<(&'static str, String)>,
-    nearby: String,
+    let is_base = |node: &Node| node.as_element().is_some_and(|element| element.name() == "base" && prose::is_html(element));
+    let bases = html.tree.nodes().filter(|node| is_base(node.value())).take(MAX_BASES);
+    let is_inert = |node: &Node| node.as_element().is_some_and(prose::is_inert);
+    let live = bases.filter(|node| !node.ancestors().any(|outer| is_inert(outer.value())));
+    let mut hrefs = live.filter_map(|node| node.value().as_element()?.attr("href"));
+    hrefs.next().and_then(|href| urls::web_url(Some(url), href)).unwrap_or_else(|| url.clone())
 }
 
 struct Walk<'a> {
     page: Page,
-    agent: &'a str,
-    /// Width in pixels of an image from which on more is of no use.
-    enough: u32,
+    reading: Reading<'a>,
+    metas: Metas<'a>,
     base: Url,
+    /// Links that were looked at.
+    looks: usize,
     known_links: FxHashSet<String>,
     drafts: Vec<Draft>,
     figures: Vec<Figure>,
@@ -157,28 +152,33 @@ struct Walk<'a> {
     in_caption: usize,
     /// The best source so far of each open `picture`.
     pictures: Vec<Option<srcset::Candidate<'a>>>,
-    /// Depth of elements whose text does not count.
+    /// Depth of templates, in which nothing counts.
+    inert: usize,
+    /// Depth of elements whose text does not count, and of those among them that scripts replace.
     muted: usize,
-    /// The last words of the page so far.
-    before: String,
+    fallback: usize,
+    prose: Prose,
     /// Images that still take words after them, with the length at which they have enough.
     after: Vec<(usize, usize)>,
 }
 
 impl<'a> Walk<'a> {
-    fn new(url: &'a Url) -> Self {
+    fn new(reading: Reading<'a>, base: Url, directives: Directives) -> Self {
         Walk {
             page: Page::default(),
-            agent: "",
-            enough: 0,
-            base: url.clone(),
+            reading,
+            metas: Metas::new(directives, AGENT, reading.also),
+            base,
+            looks: 0,
             known_links: FxHashSet::default(),
             drafts: Vec::new(),
             figures: Vec::new(),
             in_caption: 0,
             pictures: Vec::new(),
+            inert: 0,
             muted: 0,
-            before: String::new(),
+            fallback: 0,
+            prose: Prose::default(),
             after: Vec::new(),
         }
     }
@@ -205,7 +205,7 @@ impl<'a> Walk<'a> {
             }
         }
         while let Some(figure) = self.figures.pop() {
-            self.close_figure(figure);
+            figure.close(&mut self.drafts);
         }
         let drafts = std::mem::take(&mut self.drafts);
         drafts.into_iter().for_each(|draft| self.finish(draft));
@@ -214,42 +214,41 @@ impl<'a> Walk<'a> {
     fn open(&mut self, node: &'a Node) {
         match node {
             Node::Element(element) => self.open_element(element),
-            Node::Text(text) => {
-                if self.in_caption > 0
-                    && let Some(figure) = self.figures.last_mut()
-                    && figure.caption.len() < MAX_FIGCAPTION
-                {
-                    figure.caption.push(' ');
-                    figure.caption.push_str(&text[..text.floor_char_boundary(MAX_FIGCAPTION)]);
-                }
-                if self.muted == 0 && !text.trim().is_empty() {
-                    self.words(text.trim());
-                }
-            }
+            Node::Text(text) if self.muted == 0 && self.inert == 0 => self.words(text),
             _ => {}
         }
     }
 
     /// Words of the page: they stand after the images before them, and before those after them.
     fn words(&mut self, text: &str) {
+        let Some((words, is_apart)) = self.prose.read(text) else { return };
+        if self.in_caption > 0
+            && let Some(figure) = self.figures.last_mut()
+            && figure.caption.len() < MAX_FIGCAPTION
+        {
+            prose::push(&mut figure.caption, &words[..words.floor_char_boundary(MAX_FIGCAPTION)], is_apart);
+        }
         let drafts = &mut self.drafts;
         self.after.retain(|&(image, enough)| {
             let nearby = &mut drafts[image].nearby;
-            nearby.push(' ');
-            nearby.push_str(&text[..text.floor_char_boundary(enough.saturating_sub(nearby.len()))]);
+            let room = enough.saturating_sub(nearby.len() + usize::from(is_apart));
+            prose::push(nearby, &words[..words.floor_char_boundary(room)], is_apart);
             nearby.len() < enough
         });
-        self.before.push(' ');
-        self.before.push_str(&text[text.ceil_char_boundary(text.len().saturating_sub(NEARBY))..]);
-        let surplus = self.before.ceil_char_boundary(self.before.len().saturating_sub(NEARBY));
-        self.before.drain(..surplus);
     }
 
     fn open_element(&mut self, element: &'a Element) {
-        match element.name() {
+        self.inert += usize::from(prose::is_inert(element));
+        if self.inert > 0 {
+            return;
+        }
+        let name = element.name();
+        self.prose.is_apart |= prose::is_apart(name);
+        self.muted += usize::from(prose::is_mute(name));
+        match name {
             "meta" => {
                 if let (Some(name), Some(content)) = (element.attr("name"), element.attr("content")) {
-                    self.page.directives.read_meta(name, content, self.agent);
+                    self.metas.read(name, content);
                 }
             }
             "a" | "area" => {
@@ -260,7 +259,7 @@ impl<'a> Walk<'a> {
                 self.canonical(element);
                 self.licence(element);
             }
-            name if MUTE.contains(&name) => self.muted += 1,
+            "noscript" => self.fallback += 1,
             "figure" => self.figures.push(Figure::default()),
             "figcaption" => self.in_caption += 1,
             "picture" => self.pictures.push(None),
@@ -271,28 +270,39 @@ impl<'a> Walk<'a> {
     }
 
     fn close(&mut self, node: &Node) {
-        match node.as_element().map(Element::name) {
-            Some("figure") => {
+        let Some(element) = node.as_element() else { return };
+        if self.inert > 0 {
+            self.inert -= usize::from(prose::is_inert(element));
+            return;
+        }
+        let name = element.name();
+        self.prose.is_apart |= prose::is_apart(name);
+        self.muted -= usize::from(prose::is_mute(name));
+        match name {
+            "figure" => {
                 if let Some(figure) = self.figures.pop() {
-                    self.close_figure(figure);
+                    figure.close(&mut self.drafts);
                 }
             }
-            Some("figcaption") => self.in_caption = self.in_caption.saturating_sub(1),
-            Some(name) if MUTE.contains(&name) => self.muted = self.muted.saturating_sub(1),
-            Some("picture") => {
+            "noscript" => self.fallback -= 1,
+            "figcaption" => self.in_caption -= 1,
+            "picture" => {
                 self.pictures.pop();
             }
             _ => {}
         }
     }
 
+    /// A link: those that are not wanted do not count.
     fn link(&mut self, element: &Element) {
+        let Some(is_wanted) = self.reading.links.filter(|_| self.page.links.len() < MAX_LINKS && self.looks < MAX_LOOKS) else { return };
         let nofollow =
             element.attr("rel").is_some_and(|rel| rel.split_ascii_whitespace().any(|word| word.eq_ignore_ascii_case("nofollow")));
-        let Some(href) = element.attr("href").filter(|_| !nofollow && self.page.links.len() < MAX_LINKS) else { return };
+        let Some(href) = element.attr("href").filter(|_| !nofollow) else { return };
+        self.looks += 1;
         if let Some(mut url) = urls::web_url(Some(&self.base), href) {
             url.set_fragment(None);
-            if self.known_links.insert(url.to_string()) {
+            if !is_media(&url) && is_wanted(&url) && self.known_links.insert(url.to_string()) {
                 self.page.links.push(url);
             }
         }
@@ -324,55 +334,35 @@ impl<'a> Walk<'a> {
         let set = LAZY_SETS.iter().find_map(|name| element.attr(name)).or_else(|| element.attr("srcset"));
         if let Some(held) = self.pictures.last_mut()
             && readable
-            && let Some(best) = set.and_then(|set| srcset::best(set, self.enough))
-            && held.is_none_or(|held| best.is_better(&held, self.enough))
+            && let Some(best) = set.and_then(|set| srcset::best(set, self.reading.enough))
+            && held.is_none_or(|held| best.is_better(&held, self.reading.enough))
         {
             *held = Some(best);
         }
     }
 
-    fn image(&mut self, element: &Element) {
+    fn image(&mut self, element: &'a Element) {
         if self.drafts.len() >= MAX_IMAGES {
             return;
         }
-        let mut draft = Draft { place: self.place(element), captions: Vec::new(), nearby: self.before.clone() };
-        for field in ["alt", "title", "aria-label"] {
-            draft.captions.extend(element.attr(field).map(|text| (field, clean_caption(text))));
-        }
+        let attributes = Attributes::of(element, self.reading.enough);
+        let picture = self.pictures.last().copied().flatten().map(|candidate| candidate.url);
+        let said = attributes.texts.into_iter().filter(|(_, text)| !text.is_empty());
+        let draft = Draft {
+            place: attributes.place(&self.base, picture),
+            captions: said.map(|(field, text)| (field, clean_caption(text))).collect(),
+            nearby: self.prose.before.clone(),
+            is_fallback: self.fallback > 0,
+        };
         if let Some(figure) = self.figures.last_mut() {
-            figure.images.push(self.drafts.len());
+            let images = if self.in_caption > 0 { &mut figure.in_caption } else { &mut figure.images };
+            images.push(self.drafts.len());
+        }
+        if let Some(before) = self.drafts.last_mut() {
+            before.give_way_to(&draft);
         }
         self.after.push((self.drafts.len(), draft.nearby.len() + NEARBY));
         self.drafts.push(draft);
-    }
-
-    /// The image's best address: sets before single addresses, lazy attributes before `src`, which is then a placeholder.
-    fn place(&self, element: &Element) -> Option<Place> {
-        let set = |name: &&str| element.attr(name).and_then(|set| srcset::best(set, self.enough)).map(|candidate| candidate.url);
-        let sets = LAZY_SETS.iter().filter_map(set).chain(set(&"srcset"));
-        let picture = self.pictures.last().copied().flatten().map(|candidate| candidate.url);
-        let lazy = LAZY.iter().filter_map(|name| element.attr(name)).filter(|text| may_be_address(text));
-        let singles = lazy.chain(element.attr("src"));
-        let mut candidates = sets.chain(picture).chain(singles).map(str::trim).filter(|text| !text.is_empty());
-        candidates.clone().find_map(|text| urls::web_url(Some(&self.base), text).map(Place::Url)).or_else(|| {
-            let data = candidates.find(|text| text.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("data:")))?;
-            dataurl::decode(data, MAX_DATA_BYTES).map(Place::Data)
-        })
-    }
-
-    /// Gives the caption to the figure's image, if it is clear which that is.
-    fn close_figure(&mut self, figure: Figure) {
-        let caption = clean_caption(&figure.caption);
-        let mut places = figure.images.iter().filter_map(|&image| self.drafts[image].place.as_ref());
-        let first = places.next();
-        if !caption.is_empty() && places.all(|place| Some(place) == first) {
-            for image in figure.images {
-                // After alt, before title.
-                let captions = &mut self.drafts[image].captions;
-                let at = captions.iter().position(|(field, _)| *field != "alt").unwrap_or(captions.len());
-                captions.insert(at, ("figcaption", caption.clone()));
-            }
-        }
     }
 
     fn finish(&mut self, draft: Draft) {
@@ -397,7 +387,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn page(text: &str) -> Page {
-        extract(text, &Url::parse("http://e.org/dir/page.html").expect("a URL"), Directives::default(), "diptych", 512)
+        let reading = Reading { enough: 512, also: &["gptbot".to_string()], links: Some(&|url| url.host_str() != Some("far.org")) };
+        extract(text, &Url::parse("http://e.org/dir/page.html").expect("a URL"), Directives::default(), reading)
     }
 
     /// Address and captions of each image.
@@ -421,7 +412,7 @@ mod tests {
         let expected = vec![
             (
                 "http://e.org/dir/a.jpg".to_string(),
-                own(&[("alt", "a & b"), ("figcaption", "The fig ure"), ("title", "T"), ("aria-label", "L")]),
+                own(&[("alt", "a & b"), ("figcaption", "The figure"), ("title", "T"), ("aria-label", "L")]),
             ),
             ("http://e.org/dir/b.jpg".to_string(), own(&[("alt", "same")])),
         ];
@@ -452,6 +443,77 @@ mod tests {
     }
 
     #[test]
+    fn a_figure_has_one_image_whatever_stands_in_for_it() {
+        let gif = "src='data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7'";
+        let front = format!("<img {gif} data-src=a.jpg data-srcset='a-300.jpg 300w, a-600.jpg 600w'>");
+        for (inside, expected) in [
+            (format!("{front}<noscript><img src=a.jpg></noscript>"), vec!["a-600.jpg", "a.jpg"]),
+            (format!("<span><img alt='' {gif}><noscript><img alt='' src=b.jpg></noscript></span>"), vec!["b.jpg"]),
+            ("<img src='small.jpg?q=20'><noscript><img src=large.jpg></noscript>".to_string(), vec!["small.jpg?q=20", "large.jpg"]),
+            ("<img src=grey-placeholder.png><img src=c.jpg alt=''>".to_string(), vec!["c.jpg"]),
+            ("<img src='data:image/png;base64,iVBORw0KGgo='><img src=d.jpg>".to_string(), vec!["d.jpg"]),
+            ("<img src=e.jpg><noscript><img src=f.jpg><img src=g.jpg></noscript>".to_string(), vec![]),
+        ] {
+            let found = images(&format!("<figure>{inside}<figcaption>The <img src=icon.gif>old mill</figcaption></figure>"));
+            assert_eq!(found.iter().map(|(url, _)| url.trim_start_matches("http://e.org/dir/")).collect::<Vec<_>>(), expected, "{inside}");
+            assert!(found.iter().all(|(_, captions)| *captions == [("figcaption", "The old mill".to_string())]));
+        }
+        assert_eq!(addresses("<figure><figcaption><img src=a.jpg>in its caption</figcaption></figure>"), ["http://e.org/dir/a.jpg"]);
+    }
+
+    #[test]
+    fn what_stands_in_for_a_picture_is_none() {
+        let front = "<img alt='A lake' src='data:image/png;base64,iVBORw0KGgo='>";
+        let fallback = "<noscript><img alt='A lake' src=a.jpg></noscript>";
+        assert_eq!(addresses(&format!("{front}{fallback}")), ["http://e.org/dir/a.jpg"]);
+        assert_eq!(addresses(&format!("<img alt='A lake' src=blank.gif>{fallback}")), ["http://e.org/dir/a.jpg"]);
+        assert_eq!(addresses(front), ["8 bytes"]);
+        assert_eq!(
+            addresses("<img alt=a src='data:image/svg+xml,<svg width=3 height=2></svg>'><img alt=b src='#'><img alt=c src='?'>"),
+            [""; 0]
+        );
+        assert_eq!(addresses("<img alt='{{ a }}' src='{{ src }}'><template><img alt=a src=a.jpg></template>"), [""; 0]);
+        assert_eq!(addresses("<template shadowrootmode=open><img alt=a src=a.jpg></template>"), ["http://e.org/dir/a.jpg"]);
+        assert_eq!(page("<img alt='\u{200b}' src=a.jpg>").uncaptioned, 1);
+    }
+
+    #[test]
+    fn addresses_with_room_for_a_width_are_filled() {
+        let shop = |widths: &str| addresses(&format!("<img alt=a src=a.jpg data-src='//s.org/p_{{width}}x.jpg?v=1' {widths}>"));
+        assert_eq!(shop("data-widths='[180, 360, 540, 720]'"), ["http://s.org/p_540x.jpg?v=1"]);
+        assert_eq!(shop(""), ["http://e.org/dir/a.jpg"]);
+        assert_eq!(addresses("<img alt=a src=a.jpg data-src='p_%7Bwidth%7D.jpg' data-widths=90>"), ["http://e.org/dir/p_90.jpg"]);
+        assert_eq!(addresses("<img alt=a src=a.jpg data-src='p_{size}.jpg' data-widths=90>"), ["http://e.org/dir/a.jpg"]);
+    }
+
+    #[test]
+    fn texts_are_those_that_readers_see() {
+        let caption = |text: &str| images(&format!("<figure><img src=a.jpg><figcaption>{text}</figcaption></figure>"))[0].1[0].1.clone();
+        assert_eq!(
+            caption("夜の<b>東</b>京 H<sub>2</sub>O<br>next<p>one</p>two <i>three</i> four"),
+            "夜の東京 H2O next one two three four"
+        );
+        assert_eq!(caption("<ruby>漢<rp>(</rp><rt>かん</rt><rp>)</rp></ruby>字"), "漢字");
+        let code = "<style>b{}</style><script>x</script><template>t</template><svg><title>Icon</title></svg><noscript>n</noscript>";
+        assert_eq!(caption(&format!("The{code} mill")), "The mill");
+    }
+
+    #[test]
+    fn the_first_base_counts() {
+        let at = |bases: &str| addresses(&format!("{bases}<img alt=a src=a.jpg>")).remove(0);
+        assert_eq!(at("<base target=x><base href=/b/><base href=/c/>"), "http://e.org/b/a.jpg");
+        assert_eq!(at("<base href='javascript:0'><base href=/c/>"), "http://e.org/dir/a.jpg");
+        assert_eq!(at("<template><base href=/t/></template><svg><base href=/s/></svg>"), "http://e.org/dir/a.jpg");
+    }
+
+    #[test]
+    fn only_links_that_are_wanted_count() {
+        let far: String = (0..MAX_LINKS + 10).map(|n| format!("<a href='http://far.org/{n}'>x</a>")).collect();
+        let page = page(&format!("{far}<a href=own>x</a><a href=full.jpg>x</a><a href='/wiki/File:A.jpg'>x</a>"));
+        assert_eq!(page.links.iter().map(Url::as_str).collect::<Vec<_>>(), ["http://e.org/dir/own", "http://e.org/wiki/File:A.jpg"]);
+    }
+
+    #[test]
     fn links_are_resolved_once_and_rel_is_kept() {
         let page = page(
             "<a href='../x#1'>1</a><a href='/x'>2</a><a href='//o.org/'>3</a><a rel='ugc NoFollow' href=y>4</a><a href='mailto:a@b'>5</a>",
@@ -459,6 +521,9 @@ mod tests {
         assert_eq!(page.links.iter().map(Url::as_str).collect::<Vec<_>>(), ["http://e.org/x", "http://o.org/"]);
         assert!(super::tests::page("<meta name=robots content='nofollow'><a href=x>1</a>").links.is_empty());
         assert_eq!(super::tests::page("<meta name=Diptych content='noai'>").directives.refusal, Some("noai"));
+        assert_eq!(super::tests::page("<meta name='robots, GPTBot' content='noindex'>").directives.refusal, Some("noindex"));
+        assert_eq!(super::tests::page("<meta name=gptbot content='noai,noimageai'>").directives.refusal, Some("noai"));
+        assert_eq!(super::tests::page("<meta name=gptbot content=noai><meta name=diptych content=all>").directives.refusal, None);
     }
 
     #[test]
@@ -495,7 +560,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_read(text in "(<(img|a|figure|figcaption|picture|source|/figure|base|meta)( (src|alt|href|srcset|name|content)=[a-z:/]{0,8})*>|x){0,30}") {
+        fn any_text_is_read(text in "(<(img|a|figure|figcaption|picture|source|noscript|template|rt|/template|/figure|base|meta)( (src|alt|href|srcset|name|content)=[a-z:/]{0,8})*>|x){0,30}") {
             page(&text);
         }
     }

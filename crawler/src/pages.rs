@@ -4,18 +4,18 @@
 //! that `robots.txt` names are found with the seed.
 
 use crate::engine::{Engine, now_ms, settle};
-use crate::fetch::{AGENT, Body, Refusal, Traffic, Want, host_key};
+use crate::fetch::{Body, Refusal, Traffic, Want};
 use crate::images::{Decided, decide_all, finish, store};
 use crate::ingest::on_pool;
 use crate::layout::pages_of;
-use crate::links::page_address;
+use crate::links::{bare_host, is_media, page_address, recorded_address};
 use crate::offer::{Origin, candidates};
-use crate::page::{Page, Place, extract};
+use crate::page::{Page, Place, Reading, extract};
 use crate::segment::{SegmentSender, SegmentWriter};
 use crate::sitemap::{self, Sitemap};
 use crate::summary::{REPEATED, Tally};
 use crate::traps::TRAP;
-use crate::{Error, Rules, charset};
+use crate::{Error, Rules, charset, xhtml};
 use rustc_hash::FxHashSet;
 use shards::outcome::{FAILURES, FULL, HTTP_4XX, OK, OPTED_OUT, REMOVED, UNSAFE_ADDRESS};
 use shards::{Candidate, Commit, ImageId, Job, PageLink, canonical_url};
@@ -25,6 +25,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+/// The outcome of a page that does not belong to the crawl.
+const OFF_SITE: &str = "off_site";
 /// The fragment of a sitemap in the frontier.
 const SITEMAP: &str = "sitemap";
 
@@ -49,11 +51,6 @@ impl Site {
     fn is_own(&self, url: &Url) -> bool {
         bare_host(url) == self.host
     }
-}
-
-fn bare_host(url: &Url) -> String {
-    let key = host_key(url);
-    key.strip_prefix("www.").map(str::to_string).unwrap_or(key)
 }
 
 /// A page as it came back.
@@ -158,7 +155,7 @@ async fn visit_all(
 
 /// Whether a page without fruit says something of its like: a server that is down, or a page that was not asked for, does not.
 fn says_something(outcome: &str) -> bool {
-    ![TRAP, REMOVED].contains(&outcome) && (outcome == HTTP_4XX || !FAILURES.contains(&outcome))
+    ![TRAP, REMOVED, OFF_SITE].contains(&outcome) && (outcome == HTTP_4XX || !FAILURES.contains(&outcome))
 }
 
 /// Fetches and reads one page.
@@ -176,6 +173,11 @@ async fn visit(engine: Arc<Engine>, link: PageLink, site: Site, closing: Cancell
         return Visit { link, result, closed: false, traffic: Traffic::new() };
     }
     let is_map = url.fragment() == Some(SITEMAP);
+    // Found under other rules; a larger --max-depth finds no more pages either.
+    if link.depth > 0 && (link.depth > engine.options.max_depth || !is_map && site.rules.excludes(&url)) {
+        let result = Err((OFF_SITE, "excluded, or deeper than --max-depth".to_string()));
+        return Visit { link, result, closed: false, traffic: Traffic::new() };
+    }
     let mut reply = engine.fetcher.get(&url, if is_map { Want::Sitemap } else { Want::Page }, &closing).await;
     let closed = matches!(reply.result, Err(Refusal::Closed));
     let result = match reply.result {
@@ -183,12 +185,10 @@ async fn visit(engine: Arc<Engine>, link: PageLink, site: Site, closing: Cancell
         Ok(body) if is_map => read_map(body).await.ok_or_else(|| ("sitemap", "the reader failed".to_string())),
         // A seed may lead to its site's proper name; a later page that leads elsewhere is not ours to take. One that is where it was when
         // it was found belongs, though the rules of this run need not be those that found it.
-        Ok(body) if link.depth > 0 && !site.has(&body.url) && (body.url != url || site.rules.excludes(&url)) => {
-            Err(("off_site", body.url.to_string()))
-        }
+        Ok(body) if link.depth > 0 && !site.has(&body.url) && body.url != url => Err((OFF_SITE, body.url.to_string())),
         Ok(body) => {
             let maps = if link.depth == 0 { engine.fetcher.sitemaps(&body.url, &mut reply.traffic).await } else { Vec::new() };
-            let read = read(body, engine.enough()).await;
+            let read = read(&engine, body, site).await;
             read.map(|(page, url)| (Page { maps, ..page }, url)).ok_or_else(|| ("html", "the parser failed".to_string()))
         }
     };
@@ -196,10 +196,13 @@ async fn visit(engine: Arc<Engine>, link: PageLink, site: Site, closing: Cancell
     Visit { link, result, closed, traffic: reply.traffic }
 }
 
-async fn read(body: Body, enough: u32) -> Option<(Page, Url)> {
+async fn read(engine: &Arc<Engine>, body: Body, site: Site) -> Option<(Page, Url)> {
+    let engine = engine.clone();
     let read = move || {
-        let text = charset::decode(&body.bytes, body.content_type.as_deref());
-        (extract(&text, &body.url, body.directives.clone(), AGENT, enough), body.url.clone())
+        let kind = body.content_type.as_deref();
+        let text = xhtml::as_html(charset::decode(&body.bytes, kind), kind);
+        let reading = Reading { enough: engine.enough(), also: engine.fetcher.also_obeyed(), links: Some(&|link| site.has(link)) };
+        (extract(&text, &body.url, body.directives.clone(), reading), body.url.clone())
     };
     on_pool(read).await
 }
@@ -215,7 +218,7 @@ async fn read_map(body: Body) -> Option<(Page, Url)> {
 
 /// Takes a page's links and pairs into the harvest.
 async fn take(engine: &Arc<Engine>, harvest: &mut Harvest, mut page: Page, url: &Url, depth: u32, site: &Site, sender: &SegmentSender) {
-    page.links.retain(|link| site.has(link));
+    page.links.retain(|link| site.has(link) && !is_media(link));
     // Where a sitemap lies says nothing of the pages it lists.
     page.maps.retain(|map| site.is_own(map) || site.has(map));
     let own = page.canonical.take().filter(|own| site.is_own(own) && site.has(own));
@@ -238,7 +241,7 @@ async fn take(engine: &Arc<Engine>, harvest: &mut Harvest, mut page: Page, url: 
         *harvest.tally.outcomes.entry("image:no-caption".to_string()).or_default() += page.uncaptioned;
     }
     // The same page under many addresses is one.
-    let page_url = own.as_ref().map_or_else(|| page_address(url), canonical_url);
+    let page_url = recorded_address(url, own.as_ref());
     let source = format!("web:{}", site.host);
     let origin = Origin { page_url: &page_url, source: &source, found_ms: now_ms(), licence: &page.licence };
     for mut image in page.images {

@@ -83,6 +83,13 @@ pub(crate) fn spelt(path: &str) -> String {
     out
 }
 
+/// The one spelling of a pattern in which `$` is a letter too.
+pub(crate) fn spelt_glob(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    spell(text, &mut out, |byte, _| byte == b'*');
+    out
+}
+
 /// The one spelling of a pattern, where `*` stands for anything and `$`, as the last letter, for the end.
 pub(crate) fn pattern(text: &str) -> String {
     let mut out = String::with_capacity(text.len());

@@ -6,6 +6,7 @@ use crate::Error;
 use crate::archives::{Captured, Item, Pages, Part};
 use crate::engine::{Engine, settle};
 use crate::layout::{FetchPayload, payload, read_payload};
+use crate::links::recorded_address;
 use crate::offer::{Origin, candidates};
 use crate::page::Place;
 use crate::segment::{PLAN, write_plan};
@@ -61,7 +62,7 @@ fn plan_stretch(engine: &Arc<Engine>, job: &Job, stretch: &Stretch) -> Result<Ta
 fn plan_part(engine: &Arc<Engine>, job: &Job, part: Part) -> Result<Tally, Error> {
     let mut tally = Tally::default();
     let source = format!("{}:{}", part.kind.name(), part.archive);
-    let Some(mut pages) = Pages::open(&engine.places, part, engine.enough())? else {
+    let Some(mut pages) = Pages::open(&engine.places, part, engine.enough(), engine.fetcher.also_obeyed())? else {
         tally.count("archive:missing");
         commit(engine, job, Vec::new(), None, &tally)?;
         return Ok(tally);
@@ -108,7 +109,7 @@ fn take(engine: &Arc<Engine>, captured: Captured, source: &str, found: &mut Vec<
             *tally.outcomes.entry(why.to_string()).or_default() += count;
         }
     }
-    let page_url = canonical_url(&url);
+    let page_url = recorded_address(&url, page.canonical.as_ref());
     let origin = Origin { page_url: &page_url, source, found_ms, licence: &page.licence };
     for image in page.images {
         let Place::Url(url) = &image.place else {

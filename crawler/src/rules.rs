@@ -1,6 +1,7 @@
 //! Which pages of the live web belong to a crawl: patterns of hosts and paths.
 
 use crate::fetch::host_key;
+use crate::patterns::{self, spelt_glob};
 use std::str::FromStr;
 use url::Url;
 
@@ -21,15 +22,28 @@ impl FromStr for Pattern {
         if host.is_empty() || text.chars().any(char::is_whitespace) {
             return Err(bad("expected HOST or HOST/PATH, each with * for anything"));
         }
-        Ok(Pattern(format!("{}/{path}", host.to_ascii_lowercase())))
+        let host: Vec<String> = host.split('.').map(label).collect();
+        Ok(Pattern(format!("{}/{}", host.join("."), spelt_glob(path))))
     }
 }
 
+/// A part of a host's name as addresses have it.
+fn label(text: &str) -> String {
+    let text = text.to_lowercase();
+    let spelt = || Url::parse(&format!("http://{text}/")).ok()?.host_str().map(str::to_string);
+    if text.is_ascii() { text } else { spelt().unwrap_or(text) }
+}
+
 impl Pattern {
-    fn matches(&self, url: &Url) -> bool {
-        let query = url.query().map_or(String::new(), |query| format!("?{query}"));
-        glob(self.0.as_bytes(), format!("{}{}{query}", host_key(url), url.path()).as_bytes())
+    fn matches(&self, spelt: &str) -> bool {
+        glob(self.0.as_bytes(), spelt.as_bytes())
     }
+}
+
+/// An address as patterns have it.
+fn spelt(url: &Url) -> String {
+    let query = url.query().map_or(String::new(), |query| format!("?{query}"));
+    format!("{}{}", host_key(url), patterns::spelt(&format!("{}{query}", url.path())))
 }
 
 /// Whether the whole text matches; goes back to the last star only, so that no pattern is slow.
@@ -74,7 +88,11 @@ impl Rules {
 }
 
 fn any(patterns: &[Pattern], url: &Url) -> bool {
-    patterns.iter().any(|pattern| pattern.matches(url))
+    if patterns.is_empty() {
+        return false;
+    }
+    let spelt = spelt(url);
+    patterns.iter().any(|pattern| pattern.matches(&spelt))
 }
 
 #[cfg(test)]
@@ -83,7 +101,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn matches(pattern: &str, url: &str) -> bool {
-        pattern.parse::<Pattern>().expect("a pattern").matches(&Url::parse(url).expect("a URL"))
+        pattern.parse::<Pattern>().expect("a pattern").matches(&spelt(&Url::parse(url).expect("a URL")))
     }
 
     #[test]
@@ -92,6 +110,15 @@ mod tests {
         assert!(matches("*.example.org/g/*", "http://i.example.org/g/1") && !matches("*.example.org/g/*", "http://i.example.org/h/1"));
         assert!(matches("*/tag/*", "http://e.org/x/tag/y") && matches("e.org:8080/*.html", "http://e.org:8080/a.html"));
         assert!(!matches("e.org/a", "http://e.org/ab") && matches("e.org/*?page=*", "http://e.org/l?page=2"));
+        for path in ["caf%C3%A9", "caf%c3%a9", "café"] {
+            for page in ["http://e.org/caf%C3%A9/1", "http://e.org/caf%c3%a9/1", "http://e.org/café/1", "http://e.org/%63afé/1?x=$"] {
+                assert!(matches(&format!("e.org/{path}/*"), page), "{path} {page}");
+            }
+        }
+        assert!(
+            matches("*.Bücher.de/a b".replace(' ', "%20").as_str(), "http://www.bücher.de/a b")
+                && matches("e.org/$a'*", "http://e.org/$a'b")
+        );
         for bad in ["", "/x", "http://e.org/", "e org"] {
             assert!(bad.parse::<Pattern>().expect_err(bad).is_usage());
         }

@@ -4,6 +4,7 @@ use crate::archives::{self, Captured, Item, Pages};
 use crate::columns::Asked;
 use crate::engine::ENOUGH;
 use crate::lines::Lines;
+use crate::links::recorded_address;
 use crate::page::Place as ImagePlace;
 use crate::place::Places;
 use crate::urls::{EMPTY, Row, cut, read};
@@ -95,7 +96,7 @@ impl Scan<'_> {
 
     fn archive(&mut self, part: archives::Part) -> Result<(), Error> {
         let source = format!("{}:{}", part.kind.name(), part.archive);
-        let Some(mut pages) = Pages::open(&self.places, part, ENOUGH * self.options.image_size)? else {
+        let Some(mut pages) = Pages::open(&self.places, part, ENOUGH * self.options.image_size, &self.options.also_obeyed())? else {
             self.seen.missing += 1;
             return Ok(());
         };
@@ -115,7 +116,7 @@ impl Scan<'_> {
         let Captured { page, url, found_ms } = captured;
         self.seen.pages += 1;
         self.seen.damaged += page.unreadable;
-        let page_url = canonical_url(&url);
+        let page_url = recorded_address(&url, page.canonical.as_ref());
         let opt_out = page.directives.refusal.unwrap_or_default();
         self.lines.begin_page(&page_url, source, found_ms);
         for image in &page.images {

@@ -6,7 +6,7 @@
 use crate::fetch::AGENT;
 use crate::linked::Image;
 use crate::mend::mend;
-use crate::optout::Directives;
+use crate::optout::{Directives, Metas};
 use crate::outline::{MARK, outline};
 use crate::page::{Found, MAX_IMAGES, Page, Place};
 use crate::urls::web_url;
@@ -27,13 +27,13 @@ pub(crate) fn has_images(block: &[u8]) -> bool {
     MARK.find(block).is_some()
 }
 
-/// Reads the images of a record that stands for the page at `url`. `None` when it is no JSON of the right shape, `Some(None)` when it
+/// Reads the images of a record that stands for the page at `url`; opt-outs of the crawlers `also` (lower case) hold too. `None` when it is no JSON of the right shape, `Some(None)` when it
 /// names no image.
-pub(crate) fn read(block: &[u8], url: &Url) -> Option<Option<Page>> {
+pub(crate) fn read(block: &[u8], url: &Url, also: &[String]) -> Option<Option<Page>> {
     if !has_images(block) {
         return Some(None);
     }
-    let Some(outline) = outline(block) else { return read_whole(block, url) };
+    let Some(outline) = outline(block, also) else { return read_whole(block, url, also) };
     if outline.images.is_empty() {
         return Some(None);
     }
@@ -51,42 +51,45 @@ pub(crate) fn read(block: &[u8], url: &Url) -> Option<Option<Page>> {
         unreadable += u64::from(image.is_none());
         image
     });
-    let mut page = page_of(record, images, url);
+    let mut page = page_of(record, images, url, also);
     page.unreadable = unreadable;
     Some(Some(page))
 }
 
 /// [`read`] for records that have no outline, by reading every byte as JSON.
-fn read_whole(block: &[u8], url: &Url) -> Option<Option<Page>> {
-    read_sound(block, url).or_else(|| read_sound(&mend(block), url))
+fn read_whole(block: &[u8], url: &Url, also: &[String]) -> Option<Option<Page>> {
+    read_sound(block, url, also).or_else(|| read_sound(&mend(block), url, also))
 }
 
-fn read_sound(block: &[u8], url: &Url) -> Option<Option<Page>> {
+fn read_sound(block: &[u8], url: &Url, also: &[String]) -> Option<Option<Page>> {
     let record: Outer = serde_json::from_slice(block).ok()?;
     let value: Value = serde_json::from_slice(block).ok()?;
     let links = value.pointer("/Envelope/Payload-Metadata/HTTP-Response-Metadata/HTML-Metadata/Links")?.as_array()?;
     let images: Vec<Image> = links.iter().filter_map(Image::of_value).filter(|image| image.path.0.starts_with("IMG@")).collect();
-    Some((!images.is_empty()).then(|| page_of(record, images.into_iter(), url)))
+    Some((!images.is_empty()).then(|| page_of(record, images.into_iter(), url, also)))
 }
 
-fn page_of<'a>(record: Outer, images: impl Iterator<Item = Image<'a>>, url: &Url) -> Page {
+fn page_of<'a>(record: Outer, images: impl Iterator<Item = Image<'a>>, url: &Url, also: &[String]) -> Page {
     let fetched = record.envelope.header.date.0.into_owned();
     let response = record.envelope.payload.response;
     let head = response.html.head;
     let base = web_url(Some(url), &head.base.0).unwrap_or_else(|| url.clone());
-    let mut page = Page { directives: Directives::of_headers(&response.headers.0, AGENT, &[]), fetched, ..Page::default() };
-    for meta in head.metas {
-        page.directives.read_meta(&meta.name.0, &meta.content.0, AGENT);
-    }
-    page.licence = head.links.into_iter().find(|link| is_licence(&link.rel.0)).map(|link| link.url.0.into_owned()).unwrap_or_default();
+    let mut metas = Metas::new(Directives::of_headers(&response.headers.0, AGENT, also), AGENT, also);
+    head.metas.iter().for_each(|meta| metas.read(&meta.name.0, &meta.content.0));
+    let mut page = Page { directives: metas.done(), fetched, ..Page::default() };
+    let linked =
+        |relation: &str| head.links.iter().filter(|link| is(&link.rel.0, relation)).find_map(|link| web_url(Some(&base), &link.url.0));
+    page.licence = linked("license").map(String::from).unwrap_or_default();
+    page.canonical = linked("canonical");
     for image in images.filter(|image| image.path.0 == "IMG@/src") {
         take(&mut page, &base, image);
     }
     page
 }
 
-fn is_licence(rel: &str) -> bool {
-    rel.split_ascii_whitespace().any(|word| word.eq_ignore_ascii_case("license"))
+/// Whether a link's relations name this one.
+fn is(relations: &str, relation: &str) -> bool {
+    relations.split_ascii_whitespace().any(|word| word.eq_ignore_ascii_case(relation))
 }
 
 fn take(page: &mut Page, base: &Url, image: Image) {
@@ -223,6 +226,26 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     }
 }
 
+/// The values of a header: one string, or a list where it came more than once.
+struct Texts<'a>(Vec<Text<'a>>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Texts<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum OneOrMany<'a> {
+            #[serde(borrow)]
+            Many(Vec<Text<'a>>),
+            #[serde(borrow)]
+            One(Text<'a>),
+        }
+        Ok(Texts(match OneOrMany::deserialize(deserializer)? {
+            OneOrMany::Many(values) => values,
+            OneOrMany::One(value) => vec![value],
+        }))
+    }
+}
+
 /// The response's headers that matter; names come in any case, and a name may come twice.
 #[derive(Default)]
 struct Headers(HeaderMap);
@@ -238,11 +261,15 @@ impl<'de> Deserialize<'de> for Headers {
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Headers, A::Error> {
                 let mut headers = HeaderMap::new();
-                while let Some((name, value)) = map.next_entry::<Cow<'de, str>, Text<'de>>()? {
-                    if let Some(known) = HEADERS.iter().find(|known| name.eq_ignore_ascii_case(known))
-                        && let Ok(value) = HeaderValue::from_bytes(value.0.as_bytes())
-                    {
-                        headers.append(HeaderName::from_static(known), value);
+                while let Some(name) = map.next_key::<Text<'de>>()? {
+                    let Some(known) = HEADERS.iter().find(|known| name.0.eq_ignore_ascii_case(known)) else {
+                        map.next_value::<IgnoredAny>()?;
+                        continue;
+                    };
+                    for value in map.next_value::<Texts<'de>>()?.0 {
+                        if let Ok(value) = HeaderValue::from_bytes(value.0.as_bytes()) {
+                            headers.append(HeaderName::from_static(known), value);
+                        }
                     }
                 }
                 Ok(Headers(headers))
@@ -265,8 +292,12 @@ mod tests {
         )
     }
 
+    fn also() -> [String; 2] {
+        ["ccbot", "x"].map(String::from)
+    }
+
     fn page(bytes: &[u8]) -> Option<Option<Page>> {
-        read(bytes, &Url::parse("https://e.org/a/b.html").expect("a URL"))
+        read(bytes, &Url::parse("https://e.org/a/b.html").expect("a URL"), &also())
     }
 
     fn pairs(text: &str) -> Vec<(String, &'static str, String)> {
@@ -328,7 +359,7 @@ mod tests {
             let text = whole.replace(some, none);
             assert!(text != whole && pairs(&text).len() == 1, "{text}");
             let url = Url::parse("https://e.org/a").expect("a URL");
-            assert_eq!(read_whole(text.as_bytes(), &url).expect("a record").expect("images").images.len(), 1, "{text}");
+            assert_eq!(read_whole(text.as_bytes(), &url, &also()).expect("a record").expect("images").images.len(), 1, "{text}");
         }
     }
 
@@ -338,16 +369,27 @@ mod tests {
         let page = |headers: &str, head: &str| page(record(headers, head, image).as_bytes()).expect("a record").expect("images");
         assert_eq!(page("\"X-Robots-TAG\":\"noai\",\"Server\":\"x\"", "").directives.refusal, Some("noai"));
         assert_eq!(page("\"tdm-reservation\":\"1\"", "").directives.refusal, Some("tdm-reservation"));
+        // A header that came twice is a list.
+        assert_eq!(page("\"X-Robots-Tag\":[\"noarchive\",\"noai\"]", "").directives.refusal, Some("noai"));
+        assert_eq!(page("\"TDM-Reservation\":[\"1\",\"1\"]", "").directives.refusal, Some("tdm-reservation"));
+        assert_eq!(page("\"X-Robots-Tag\":[{},7,\"noai\"],\"Server\":[\"a\"]", "").directives.refusal, Some("noai"));
+        assert_eq!(page("\"X-Robots-Tag\":\"CCBot: noindex\"", "").directives.refusal, Some("noindex"));
+        for name in ["CCBot", "x", "robots, ccbot"] {
+            let meta = format!("\"Metas\":[{{\"name\":\"{name}\",\"content\":\"noai\"}}]");
+            assert_eq!(page("", &meta).directives.refusal, Some("noai"), "{name}");
+        }
         assert_eq!(
             page("", "\"Metas\":[{\"property\":\"og:x\",\"content\":\"noai\"},{\"name\":\"robots\",\"content\":\"noimageai\"}]")
                 .directives
                 .refusal,
             Some("noimageai")
         );
-        assert_eq!(
-            page("", "\"Link\":[{\"path\":\"LINK@/href\",\"url\":\"https://c.org/by\",\"rel\":\"license\"}]").licence,
-            "https://c.org/by"
-        );
+        let link = |rel: &str, url: &str| format!("{{\"path\":\"LINK@/href\",\"url\":\"{url}\",\"rel\":\"{rel}\"}}");
+        let licence = |links: &[String]| page("", &format!("\"Link\":[{}]", links.join(","))).licence;
+        assert_eq!(licence(&[link("license", "https://c.org/by")]), "https://c.org/by");
+        assert_eq!(licence(&[link("license", "javascript:void(0)"), link("License", "//c.org/by")]), "https://c.org/by");
+        let canonical = page("", &format!("\"Link\":[{}]", link("canonical", "../own"))).canonical;
+        assert_eq!(canonical.as_ref().map(Url::as_str), Some("https://e.org/own"));
         assert_eq!(page("", "").directives.refusal, None);
         assert_eq!(page("", "").fetched, "2026-01-01T00:00:01Z");
     }
@@ -378,8 +420,8 @@ mod tests {
         #[test]
         fn outlines_agree_with_whole_records(
             links in proptest::collection::vec(("IMG@/src|IMG@/srcset|A@/href", "[\\PC\\\\\"\\[\\]{},:]{0,12}", "[a-z\\\\\"é{}&; \\[]{0,8}"), 0..6),
-            metas in proptest::collection::vec(("robots|RoBots|diptych|tdm-reservation|author|\"\\[", "noai|noindex, nofollow|1|0|[\\PC{}\"]{0,9}"), 0..5),
-            rels in proptest::collection::vec("license|x LICENSE|stylesheet|[\\PC{}\"]{0,9}", 0..3),
+            metas in proptest::collection::vec(("robots|RoBots|diptych|CCBot|x|tdm-reservation|author|\"\\[", "noai|noindex, nofollow|1|0|[\\PC{}\"]{0,9}"), 0..5),
+            rels in proptest::collection::vec("license|x LICENSE|canonical|stylesheet|[\\PC{}\"]{0,9}", 0..3),
             headers in proptest::collection::hash_map("x-robots-tag|X-Robots-Tag|TDM-Reservation|server|[a-z\"{\\]]{1,5}", "noai|1|[ -~]{0,9}", 0..4),
             base in proptest::option::of("/b/|http://o.org/x|[ -~]{0,6}"),
             (pretty, escaped, odd) in (any::<bool>(), 0usize..4, 0usize..12),
@@ -413,7 +455,7 @@ mod tests {
                 _ => {}
             }
             let url = Url::parse("https://e.org/a/b.html").expect("a URL");
-            let (read, expected) = (read(text.as_bytes(), &url), read_whole(text.as_bytes(), &url));
+            let (read, expected) = (read(text.as_bytes(), &url, &also()), read_whole(text.as_bytes(), &url, &also()));
             match read {
                 // Whether the rest of a record without images is sound, nobody asks.
                 Some(None) => prop_assert!(expected.flatten().is_none(), "{}", text),

@@ -1,13 +1,14 @@
 //! The matching rule `folded`: the one form in which captions and queries are compared.
 //!
-//! 1. Both are *folded*: Unicode NFKC and lower case.
+//! 1. Both are *folded*: Unicode NFKC and lower case; the curly apostrophe (U+2019) and the true hyphens (U+2010, U+2011) are those of
+//!    typewriters; soft hyphens, joiners and spaces without width, which nobody sees, are dropped.
 //! 2. Both are *spaced*: every sign becomes a token of its own, with a blank on each side; runs of blanks become one.
 //!    A sign is whatever is not a letter, number, mark or blank. Apostrophes and hyphens between two letters or numbers are
 //!    not signs but part of the word: `don't`, `x-ray`.
 //! 3. A query matches where it stands in the spaced caption with a blank or the caption's end on each side; on the side of a
 //!    letter of a script that is written without blanks (Chinese, Japanese, Thai, Lao, Burmese, Khmer, Tibetan) nothing is asked.
 //!
-//! This is MetaCLIP 2's rule (arXiv 2507.22062) with two changes: it ignores case and compatibility forms, and it sets off
+//! This is MetaCLIP 2's rule (arXiv 2507.22062) with two changes: it ignores case and forms of the same letter, and it sets off
 //! every sign in captions and queries alike, where MetaCLIP sets off `, . ; : ? ! `` ` `` in captions only. So `"cat"` and `(cat)`
 //! hold `cat`, and a query such as `st. louis` can match at all. Like there, `dog's` does not hold `dog`.
 
@@ -15,13 +16,35 @@ use std::borrow::Cow;
 use std::iter::Peekable;
 use unicode_normalization::{IsNormalized, UnicodeNormalization, char::is_combining_mark, is_nfkc_quick};
 
-/// Unicode NFKC and lower case; nothing else is changed. Folding twice changes nothing more.
+/// Unicode NFKC and lower case, apostrophes and hyphens of one form, nothing that is not seen; nothing else is changed. Folding twice
+/// changes nothing more.
 pub fn fold(text: &str) -> Cow<'_, str> {
     if text.is_ascii() {
         let same = !text.bytes().any(|byte| byte.is_ascii_uppercase());
         return if same { Cow::Borrowed(text) } else { Cow::Owned(text.to_ascii_lowercase()) };
     }
-    Cow::Owned(nfkc(nfkc(Cow::Borrowed(text)).to_lowercase().into()).into_owned())
+    // Before the rest: they may stand between a letter and its mark.
+    let seen = if text.contains(is_unseen) { Cow::Owned(text.replace(is_unseen, "")) } else { Cow::Borrowed(text) };
+    let folded = nfkc(nfkc(seen).to_lowercase().into()).into_owned();
+    Cow::Owned(if folded.contains(is_curly) { folded.chars().map(plain).collect() } else { folded })
+}
+
+/// Soft hyphens, joiners, marks of direction and spaces without width.
+fn is_unseen(c: char) -> bool {
+    matches!(c, '\u{AD}' | '\u{200B}'..='\u{200F}' | '\u{2060}' | '\u{FEFF}')
+}
+
+fn is_curly(c: char) -> bool {
+    plain(c) != c
+}
+
+/// The apostrophe or hyphen that a character is a form of.
+fn plain(c: char) -> char {
+    match c {
+        '\u{2019}' => '\'',
+        '\u{2010}' | '\u{2011}' => '-',
+        c => c,
+    }
 }
 
 fn nfkc(text: Cow<'_, str>) -> Cow<'_, str> {
@@ -142,6 +165,13 @@ mod tests {
     }
 
     #[test]
+    fn apostrophes_and_hyphens_have_one_form_and_what_is_not_seen_is_dropped() {
+        assert_eq!(form("Valentine\u{2019}s jack\u{2011}o\u{2010}lantern"), "valentine's jack-o-lantern");
+        assert_eq!(form("uni\u{AD}ver\u{200B}sity\u{FEFF} e\u{2060}\u{301}"), "university é");
+        assert_eq!(fold("\u{200D}"), "");
+    }
+
+    #[test]
     fn marks_stay_with_their_letters_and_emoji() {
         assert_eq!(form("हिन्दी ไทย"), "हिन्दी ไทย");
         assert_eq!(form("red\u{2764}\u{FE0F}car"), "red \u{2764}\u{FE0F} car");
@@ -156,7 +186,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn folding_and_spacing_twice_changes_nothing(text in "\\PC{0,40}|[a-zA-Z' ,.\\-猫ไ\u{301}\u{FE0F}]{0,40}") {
+        fn folding_and_spacing_twice_changes_nothing(text in "\\PC{0,40}|[a-zA-Z' ,.\\-猫ไ\u{301}\u{FE0F}\u{AD}\u{200B}\u{200D}\u{2019}\u{2011}Σ]{0,40}") {
             let folded = fold(&text).into_owned();
             let twice = fold(&folded).into_owned();
             prop_assert_eq!(&twice, &folded);

@@ -5,7 +5,7 @@
 //!
 //! | rule | caption | query | an end is free where |
 //! |---|---|---|---|
-//! | `folded` | NFKC, lower case, every sign set off, blanks collapsed | the same | a letter of a script without blanks stands there |
+//! | `folded` | NFKC, lower case, plain apostrophes and hyphens, every sign set off, blanks collapsed | the same | a letter of a script without blanks stands there |
 //! | `metaclip1` | blanks around each of `, . ; : ? !` and the grave accent; tab, CR and LF to blanks | as written | never |
 //! | `metaclip2` | as `metaclip1` | as written | such a letter or a punctuation character stands there |
 //!
@@ -22,7 +22,7 @@ use std::str::FromStr;
 /// How captions and queries are compared.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Rule {
-    /// Case, compatibility forms and signs do not count: diptych's own.
+    /// Case, forms of the same letter or sign, and what is not seen do not count: diptych's own.
     #[default]
     Folded,
     /// MetaCLIP's first rule, case-sensitive.

@@ -6,7 +6,7 @@ use unicode_normalization::UnicodeNormalization;
 pub const MAX_CAPTION_CHARS: usize = 1000;
 
 /// Brings `raw` into diptych's caption form: HTML entities decoded, control characters to blanks, NFC, runs of
-/// white space to one blank, trimmed, at most [`MAX_CAPTION_CHARS`] characters.
+/// white space to one blank, trimmed, at most [`MAX_CAPTION_CHARS`] characters. Of what nobody sees alone nothing is left.
 ///
 /// Idempotent except for entities that decode to entities (`&amp;amp;`), as in HTML itself.
 pub fn clean_caption(raw: &str) -> String {
@@ -56,7 +56,12 @@ fn collapse(text: impl Iterator<Item = char>, length: usize) -> String {
         out.push(c);
         chars += 1;
     }
-    out
+    if out.chars().all(|c| c == ' ' || is_unseen(c)) { String::new() } else { out }
+}
+
+/// Characters that only shape others: soft hyphens, joiners and spaces without width.
+fn is_unseen(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}')
 }
 
 #[cfg(test)]
@@ -69,6 +74,7 @@ mod tests {
         assert_eq!(clean_caption("  a\u{0}red \n\t &amp; blue&nbsp;cat "), "a red & blue cat");
         assert_eq!(clean_caption("e\u{301}"), "é");
         assert_eq!(clean_caption("   "), "");
+        assert_eq!((clean_caption("\u{200b}\u{feff} &shy;"), clean_caption("a\u{200b}")), (String::new(), "a\u{200b}".to_string()));
     }
 
     proptest! {

@@ -40,7 +40,7 @@ async fn every_pair_gets_its_outcome() {
                 ("/empty.png", " &nbsp; "),
             ],
             "<a href='/two.html#x'>2</a><a href='/two.html'>2</a><a href='http://example.org/'>far</a><a href='/private/p.html'>p</a>\
-             <a href='/file.pdf'>pdf</a><a href='/optout.html'>o</a>",
+             <a href='/file'>pdf</a><a href='/full.JPG'>full</a><a href='/optout.html'>o</a>",
         ),
         "/two.html" => Answer::new(
             "200 OK",
@@ -48,7 +48,7 @@ async fn every_pair_gets_its_outcome() {
             &gzip(b"<img src=/two.png alt=two><img src=/a.png alt='a cat'>"),
         ),
         "/optout.html" => page(&[("/refused.png", "refused")], "<meta name=robots content=noai>"),
-        "/file.pdf" => Answer::new("200 OK", &["Content-Type: application/pdf"], b"%PDF"),
+        "/file" => Answer::new("200 OK", &["Content-Type: application/pdf"], b"%PDF"),
         "/loop" => Answer::redirect("/loop"),
         "/cut.png" => Answer([b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\nConnection: close\r\n\r\n".as_slice(), &png(3)].concat()),
         "/big.png" => Answer::image(&big),
@@ -97,7 +97,7 @@ async fn every_pair_gets_its_outcome() {
     let expected = [("page:not_html", 1), ("page:ok", 2), ("page:opted_out", 1), ("page:robots", 1)];
     assert_eq!(pages, expected.map(|(name, count)| (name.to_string(), count)));
     let requests = server.requests();
-    for never in ["/private/b.png", "/private/c.png", "/private/p.html", "/refused.png"] {
+    for never in ["/private/b.png", "/private/c.png", "/private/p.html", "/refused.png", "/full.JPG"] {
         assert!(!requests.contains_key(never), "{never}");
     }
     for (path, count) in
@@ -287,6 +287,48 @@ async fn rules_say_which_pages_belong() {
     let expected = [("/a.png a", "ok"), ("/b.png b", "ok")];
     assert_eq!(outcomes(dir.path()), expected.map(|(name, outcome)| (name.to_string(), outcome.to_string())).into());
     assert!(!server.requests().contains_key("/blog/1") && !server.requests().contains_key("/gallery/private/2"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rules_hold_for_pages_that_wait() {
+    let server = Server::start(|path, _| match path {
+        "/" => page(&[], "<a href='/private/1'>1</a><a href='/a'>a</a>"),
+        "/a" => page(&[], "<a href='/b'>b</a>"),
+        "/private/1" | "/b" => page(&[], ""),
+        _ => Answer::missing(),
+    })
+    .await;
+    let dir = tempfile::tempdir().expect("a folder");
+    let ledger = Arc::new(Twin::default());
+    let mut options = options(dir.path(), &[format!("web:{}", server.url("/"))]);
+    options.limit = Some(1);
+    run(&options, &ledger, None).await.expect("crawled");
+    options.limit = Some(3);
+    options.rules = Arc::new(crawler::Rules { include: Vec::new(), exclude: vec!["*/private/*".parse().expect("a pattern")] });
+    run(&options, &ledger, None).await.expect("crawled");
+    options.limit = None;
+    options.max_depth = 1;
+    run(&options, &ledger, None).await.expect("crawled");
+    let requests = server.requests();
+    assert!(requests.contains_key("/a") && !requests.contains_key("/private/1") && !requests.contains_key("/b"), "{requests:?}");
+    assert_eq!(ledger.outcomes()["page:off_site"], 2);
+    assert_eq!(ledger.states(), ["done"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn opt_outs_said_to_crawlers_that_are_obeyed_hold_in_metas() {
+    let server = Server::start(|path, _| match path {
+        "/" => page(&[("/a.png", "a")], "<a href='/meta'>m</a><a href='/header'>h</a>"),
+        "/meta" => page(&[("/b.png", "b")], "<meta name='CCBot' content='noindex'>"),
+        "/header" => Answer::new("200 OK", &["Content-Type: text/html", "X-Robots-Tag: GPTBot: noai"], b"<img src=/c.png alt=c>"),
+        "/a.png" | "/b.png" | "/c.png" => Answer::image(&png(path.len() as u32)),
+        _ => Answer::missing(),
+    })
+    .await;
+    let dir = tempfile::tempdir().expect("a folder");
+    run(&options(dir.path(), &[format!("web:{}", server.url("/"))]), &Arc::default(), None).await.expect("crawled");
+    let expected = [("/a.png a", "ok"), ("/b.png b", "opted_out"), ("/c.png c", "opted_out")];
+    assert_eq!(outcomes(dir.path()), expected.map(|(name, outcome)| (name.to_string(), outcome.to_string())).into());
 }
 
 #[tokio::test(flavor = "multi_thread")]
