@@ -85,6 +85,8 @@ pub(crate) struct Body {
     pub(crate) content_type: Option<String>,
     /// What the headers say against use.
     pub(crate) directives: Directives,
+    /// How long it asks to be left alone, though it answered.
+    pub(crate) asked_for: Option<Duration>,
     _places: (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>),
 }
 
@@ -373,9 +375,10 @@ impl Fetcher {
             (Want::Page, _, Some(kind)) if !is_html(kind) => return Err(Refusal::Because(NOT_HTML, kind.clone()).into()),
             _ => {}
         }
+        let asked_for = retry_after(response.headers());
         let (bytes, large) = self.read_body(response, want, deadline).await?;
         host.bytes += bytes.len() as u64;
-        Ok(Answer::Body(Box::new(Body { url: url.clone(), bytes, content_type, directives, _places: (place, large) })))
+        Ok(Answer::Body(Box::new(Body { url: url.clone(), bytes, content_type, directives, asked_for, _places: (place, large) })))
     }
 
     /// Reads a body up to the cap, however it is compressed.
