@@ -351,7 +351,7 @@ pub struct TableReader<R: Row> {
 }
 
 /// Polars answers some damaged files with a panic instead of an error.
-fn caught<T>(work: impl FnOnce() -> PolarsResult<T>) -> PolarsResult<T> {
+pub(crate) fn caught<T>(work: impl FnOnce() -> PolarsResult<T>) -> PolarsResult<T> {
     let damaged = |_| Err(PolarsError::ComputeError("the file is damaged".into()));
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_or_else(damaged)
 }
