@@ -17,6 +17,7 @@ use crate::segment::SegmentWriter;
 use crate::summary::{REPEATED, Tally};
 use crate::{CrawlOptions, Error, Matcher, commons, openverse};
 use shards::{Candidate, Commit, Job, PageLink, canonical_url, outcome};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -28,6 +29,8 @@ pub(crate) const REQUESTS: usize = 50;
 const FALL: u32 = 1 << 24;
 /// The pause after a service says that it is busy, in units of the crawl's back-off; it doubles with each such answer in a row.
 const BUSY_PAUSE: u32 = 5;
+/// Times that a request is made before it waits, when the service says in an answer that it failed over it.
+const TRIES: u32 = 3;
 /// The longest pause that is kept because an answer asks for it.
 const MAX_PAUSE: Duration = Duration::from_secs(60);
 /// The outcome of a request whose answer is not what the service's documentation says.
@@ -205,9 +208,9 @@ pub(crate) async fn run(engine: Arc<Engine>, job: Job, lookup: Arc<Lookup>) -> R
 /// Makes the requests one after the other, until the job has as many candidates as it may, or the service fails too often.
 async fn ask_all(engine: &Arc<Engine>, requests: Vec<PageLink>, lookup: &Lookup, deadline: Instant) -> Harvest {
     let mut harvest = Harvest::default();
-    let mut requests = requests.into_iter();
+    let mut requests = VecDeque::from(requests);
     let mut any = false;
-    for link in requests.by_ref() {
+    while let Some(link) = requests.pop_front() {
         let full = harvest.candidates.len() >= engine.options.sizes.candidates / 2;
         let over = any && (full || Instant::now() > deadline);
         if over || engine.options.stop.is_cancelled() || lookup.has_ended() {
@@ -217,30 +220,33 @@ async fn ask_all(engine: &Arc<Engine>, requests: Vec<PageLink>, lookup: &Lookup,
         any = true;
         engine.meter.add(1);
         match parse(&link.url) {
-            Some((url, query)) if engine.wants_more(query) => ask(engine, &mut harvest, link, &url, query, lookup).await,
+            Some((url, query)) if engine.wants_more(query) => {
+                // One that is made again stays first, after a pause: others would fare no better.
+                ask(engine, &mut harvest, link, &url, query, lookup).await.into_iter().for_each(|again| requests.push_front(again));
+            }
             Some(_) => harvest.decide(link.url, outcome::FULL),
             None => harvest.decide(link.url, outcome::UNSAFE_ADDRESS),
         }
     }
-    harvest.waiting.extend(requests.map(|link| link.url));
+    harvest.waiting.extend(requests.into_iter().map(|link| link.url));
     harvest
 }
 
-/// Makes one request and takes its pairs.
-async fn ask(engine: &Arc<Engine>, harvest: &mut Harvest, link: PageLink, url: &Url, query: u32, lookup: &Lookup) {
+/// Makes one request and takes its pairs; gives the request back when it is to be made again at once.
+async fn ask(engine: &Arc<Engine>, harvest: &mut Harvest, link: PageLink, url: &Url, query: u32, lookup: &Lookup) -> Option<PageLink> {
     let reply = engine.fetcher.get(url, Want::Answer, &engine.options.stop).await;
     harvest.tally.learn(reply.traffic);
     let is_first = lookup.search.first(engine.query_text(query)) == *url;
-    let mut trouble = Trouble { outcome: outcome::HTTP_4XX, why: String::new(), pause: None, is_first };
+    let trouble = |outcome, why| Trouble { outcome, why, pause: None, is_first, is_said: false };
     let (answer, pause) = match reply.result {
         Ok(body) => (lookup.search.read(url, &body.bytes), body.asked_for),
-        Err(Refusal::Closed) => return harvest.waiting.push(link.url),
-        Err(Refusal::Because(outcome, why)) => {
-            (trouble.outcome, trouble.why) = (outcome, why);
-            return refuse(engine, harvest, link, lookup, trouble);
+        Err(Refusal::Closed) => {
+            harvest.waiting.push(link.url);
+            return None;
         }
+        Err(Refusal::Because(outcome, why)) => return refuse(engine, harvest, link, lookup, trouble(outcome, why)),
     };
-    match answer {
+    let trouble = match answer {
         Answer::Results { images, next } => {
             lookup.health.answered(&link.url);
             harvest.decide(link.url, outcome::OK);
@@ -250,18 +256,14 @@ async fn ask(engine: &Arc<Engine>, harvest: &mut Harvest, link: PageLink, url: &
             }
             // That of a query with enough is never made before the cap is raised.
             harvest.links.extend(next.map(|next| request(&next, query, engine.pairs_of(query))));
+            return None;
         }
-        Answer::Busy(why) => {
-            let why = format!("it says that it is busy: {why}");
-            refuse(engine, harvest, link, lookup, Trouble { outcome: outcome::HTTP_429, why, pause, ..trouble });
-        }
-        Answer::Failed(why) => refuse(engine, harvest, link, lookup, Trouble { outcome: outcome::HTTP_5XX, why, pause, ..trouble }),
-        Answer::Refused(why) => refuse(engine, harvest, link, lookup, Trouble { why, ..trouble }),
-        Answer::Unreadable(why) => {
-            let why = format!("no answer of such a service: {why}");
-            refuse(engine, harvest, link, lookup, Trouble { outcome: UNREADABLE, why, ..trouble });
-        }
-    }
+        Answer::Busy(why) => Trouble { pause, is_said: true, ..trouble(outcome::HTTP_429, format!("it says that it is busy: {why}")) },
+        Answer::Failed(why) => Trouble { pause, is_said: true, ..trouble(outcome::HTTP_5XX, why) },
+        Answer::Refused(why) => trouble(outcome::HTTP_4XX, why),
+        Answer::Unreadable(why) => trouble(UNREADABLE, format!("no answer of such a service: {why}")),
+    };
+    refuse(engine, harvest, link, lookup, trouble)
 }
 
 /// What went wrong with a request.
@@ -272,6 +274,8 @@ struct Trouble {
     pause: Option<Duration>,
     /// Whether its query's first results were asked for.
     is_first: bool,
+    /// Whether the service says so itself in an answer, which the fetcher takes for a good one and makes no second time.
+    is_said: bool,
 }
 
 impl Trouble {
@@ -289,10 +293,15 @@ impl Trouble {
     fn is_of_the_service(&self) -> bool {
         self.is_busy() || [outcome::CONNECT, outcome::DNS].contains(&self.outcome)
     }
+
+    /// Whether the request is made again after a pause, when so many failed since the last answer.
+    fn is_worth_a_wait(&self, in_a_row: u32) -> bool {
+        self.is_busy() || self.is_said && in_a_row < TRIES
+    }
 }
 
-/// Notes that a request gave nothing: one that may do better later waits.
-fn refuse(engine: &Engine, harvest: &mut Harvest, link: PageLink, lookup: &Lookup, trouble: Trouble) {
+/// Notes that a request gave nothing: one that may do better later waits, or is given back to be made again.
+fn refuse(engine: &Engine, harvest: &mut Harvest, link: PageLink, lookup: &Lookup, trouble: Trouble) -> Option<PageLink> {
     let Trouble { outcome, why, .. } = &trouble;
     tracing::warn!(url = %link.url, outcome, why, "a search failed");
     let said = if why.is_empty() { outcome.to_string() } else { format!("{outcome} ({why})") };
@@ -301,18 +310,19 @@ fn refuse(engine: &Engine, harvest: &mut Harvest, link: PageLink, lookup: &Looku
         if trouble.is_first {
             lookup.health.refused(&said);
         }
-        return harvest.decide(link.url, outcome);
+        harvest.decide(link.url, outcome);
+        return None;
     }
     match lookup.health.failed(&link.url, link.depth / FALL, trouble.is_of_the_service(), &said) {
         Verdict::Decided => harvest.decide(link.url, outcome),
-        Verdict::Again(in_a_row) => {
-            if trouble.is_busy() {
-                let pause = engine.options.backoff.saturating_mul(BUSY_PAUSE << (in_a_row - 1).min(4));
-                engine.fetcher.pause(&lookup.endpoint, trouble.pause.map_or(pause, |asked| asked.min(MAX_PAUSE)));
-            }
-            harvest.waiting.push(link.url);
+        Verdict::Again(in_a_row) if trouble.is_worth_a_wait(in_a_row) => {
+            let pause = engine.options.backoff.saturating_mul(BUSY_PAUSE << (in_a_row - 1).min(4));
+            engine.fetcher.pause(&lookup.endpoint, trouble.pause.map_or(pause, |asked| asked.min(MAX_PAUSE)));
+            return Some(link);
         }
+        Verdict::Again(_) => harvest.waiting.push(link.url),
     }
+    None
 }
 
 fn take(engine: &Arc<Engine>, harvest: &mut Harvest, found: Found, page_url: &str, source: &str) {

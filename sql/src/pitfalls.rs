@@ -19,6 +19,13 @@ pub(crate) fn check(statement: &str) -> Result<(), Error> {
     found.map_or(Ok(()), |why| Err(Error::Statement { why }))
 }
 
+/// Whether a select has no table and nothing else that would leave rows out.
+pub(crate) fn has_no_table(statement: &str) -> bool {
+    let words: Vec<Token> = Tokens::of(statement).flatten().map(|(token, _)| token).collect();
+    let leaves_out = ["from", "where", "limit", "offset", "union", "except", "intersect", "having", "qualify"];
+    words.first().is_some_and(|first| is_word(*first, &["select"])) && !words.iter().any(|word| is_word(*word, &leaves_out))
+}
+
 fn is_word(token: Token, words: &[&str]) -> bool {
     matches!(token, Token::Word(word) if words.iter().any(|known| word.eq_ignore_ascii_case(known)))
 }
@@ -123,6 +130,12 @@ mod tests {
         ] {
             assert!(why(statement).contains("from (select 1) t"), "{statement}");
         }
+    }
+
+    #[test]
+    fn a_select_may_have_no_table() {
+        assert!(has_no_table("select left('from', 2) as a, 1 -- from x"));
+        assert!(!has_no_table("select 1 from pairs") && !has_no_table("values (1)") && !has_no_table("select 1 limit 0"));
     }
 
     #[test]

@@ -170,7 +170,7 @@ impl<'a> PoolImport<'a> {
                         remarks.push(format!("{}: {lost} rows that it calls a success have no sample in the tar", table.display()));
                     }
                 }
-                Err(error) => remarks.push(format!("its failed rows are left out: {error}")),
+                Err(error) => remarks.push(format!("{error}: its failed rows are left out")),
             }
         }
         let segment = Segment { remarks, ..count(&candidates, rows.len() as u64, damage) };
