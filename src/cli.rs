@@ -308,6 +308,9 @@ pub struct Import {
     /// With --corpus, the query list; pairs that match none are left out. Kept in the corpus, so later calls may leave it out
     #[arg(long, value_name = "FILE", requires = "corpus")]
     pub queries: Option<PathBuf>,
+    /// With --corpus, pairs per query after curation, 0 = unlimited; a crawl may still set it while a corpus has imports only [default: 0]
+    #[arg(long, value_name = "N", requires = "corpus")]
+    pub per_query: Option<u64>,
     /// With datacomp:, a NumPy file of the uids to take, as its subsets are published
     #[arg(long, value_name = "FILE")]
     pub subset: Option<PathBuf>,
@@ -528,7 +531,7 @@ pub struct Sql {
     #[arg(long, value_name = "DIR")]
     pub shards: Vec<PathBuf>,
     /// Run the statements of this text and stop
-    #[arg(short = 'c', value_name = "SQL", conflicts_with = "file")]
+    #[arg(short = 'c', value_name = "SQL", conflicts_with = "file", allow_hyphen_values = true)]
     pub command: Option<String>,
     /// Run the statements of this file and stop
     #[arg(short = 'f', value_name = "FILE")]

@@ -12,6 +12,9 @@ pub const HEADROOM: f64 = 1.5;
 /// The format of a corpus whose pictures came from elsewhere; what is crawled besides is stored as JPEG.
 pub const AS_IMPORTED: &str = "as imported";
 
+/// Where the catalogue keeps the cap for which `full` pairs were decided, from the first crawl on.
+pub const CRAWLED_CAP: &str = "crawled_cap";
+
 /// A cap as a number of pairs: 0 is none, so more than any other.
 pub fn room(cap: u64) -> u64 {
     if cap == 0 { u64::MAX } else { cap }
@@ -84,8 +87,9 @@ pub fn open(flags: &cli::Crawl) -> Result<(Properties, Option<PathBuf>), Failure
     match Meta::read(&flags.corpus, "corpus")? {
         Some(mut meta) => {
             let kept = meta.properties.get("per_query").and_then(Value::as_u64);
-            let raised = flags.per_query.filter(|&wanted| kept.is_some_and(|kept| room(wanted) > room(kept)));
-            agree(&meta, flags, given.as_deref())?;
+            let is_free = kept == Some(0) && is_only_imported(&flags.corpus)?;
+            let raised = flags.per_query.filter(|&wanted| is_free || kept.is_some_and(|kept| room(wanted) > room(kept)));
+            agree(&meta, flags, given.as_deref(), is_free)?;
             if let Some(wanted) = raised {
                 meta = meta.with("per_query", wanted);
                 meta.write(&flags.corpus)?;
@@ -123,6 +127,37 @@ pub fn open(flags: &cli::Crawl) -> Result<(Properties, Option<PathBuf>), Failure
     }
 }
 
+/// Whether nothing but imports made a corpus: no crawl has decided anything by its cap yet.
+///
+/// # Errors
+/// What reading its description and catalogue met.
+pub fn is_only_imported(corpus: &Path) -> Result<bool, Failure> {
+    let catalogue = corpus.join("catalog.sqlite");
+    let meta = Meta::read(corpus, "corpus")?;
+    let is_imported = meta.is_some_and(|meta| meta.properties.get("format").is_some_and(|format| format == AS_IMPORTED));
+    Ok(is_imported && (!catalogue.exists() || sql::Catalogue::open_read_only(&catalogue)?.recall(CRAWLED_CAP)?.is_none()))
+}
+
+/// Gives a corpus that an import adds to the cap that is asked for.
+///
+/// # Errors
+/// Usage when the corpus has another that crawls went by; otherwise what reading or writing met.
+pub fn cap_import(meta: Meta, corpus: &Path, wanted: Option<u64>) -> Result<Meta, Failure> {
+    let kept = meta.properties.get("per_query").and_then(Value::as_u64).unwrap_or(0);
+    match wanted {
+        Some(wanted) if wanted != kept && !is_only_imported(corpus)? => Err(Failure::Usage(format!(
+            "--per-query {wanted} contradicts {}, which has {kept}; leave the flag out, or raise it with diptych crawl",
+            corpus.display()
+        ))),
+        Some(wanted) if wanted != kept => {
+            let meta = meta.with("per_query", wanted);
+            meta.write(corpus)?;
+            Ok(meta)
+        }
+        _ => Ok(meta),
+    }
+}
+
 /// Checks that a file is a query list, and gives its hash.
 ///
 /// # Errors
@@ -141,8 +176,8 @@ pub fn copy_list(from: &Path, to: &Path) -> Result<(), Failure> {
     Ok(shards::write_atomic(to, &bytes)?)
 }
 
-/// Compares what was typed with what the corpus is.
-fn agree(meta: &Meta, flags: &cli::Crawl, queries: Option<&str>) -> Result<(), Failure> {
+/// Compares what was typed with what the corpus is; its cap is still free where only imports made it.
+fn agree(meta: &Meta, flags: &cli::Crawl, queries: Option<&str>, is_free: bool) -> Result<(), Failure> {
     let typed: [(&str, &str, Option<Value>); 5] = [
         ("seed", "seed", flags.seed.map(Value::from)),
         ("per_query", "per-query", flags.per_query.map(Value::from)),
@@ -156,6 +191,7 @@ fn agree(meta: &Meta, flags: &cli::Crawl, queries: Option<&str>) -> Result<(), F
             && value != *kept
             && !(*kept == AS_IMPORTED && value == "jpg")
             // A larger cap keeps everything that a smaller one took.
+            && !(name == "per_query" && is_free)
             && !(name == "per_query" && value.as_u64().map(room) > kept.as_u64().map(room))
         {
             return Err(Failure::Usage(format!(
@@ -197,6 +233,21 @@ mod tests {
         meta.properties.remove("format");
         meta.write(dir.path()).expect("written");
         assert_eq!(Properties::read(dir.path()).expect("read").format, Format::Jpeg);
+    }
+
+    #[test]
+    fn the_cap_of_imports_is_free_until_a_crawl_goes_by_it() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let made = || Meta::read(dir.path(), "corpus").expect("read").expect("there");
+        open(&flags(dir.path(), &["--per-query", "0"])).expect("made");
+        made().with("format", AS_IMPORTED).write(dir.path()).expect("written");
+        assert_eq!(open(&flags(dir.path(), &["--per-query", "20"])).expect("set").0.per_query, 20);
+        cap_import(made(), dir.path(), Some(30)).expect("set");
+        cap_import(made(), dir.path(), Some(0)).expect("set");
+        let catalogue = sql::Catalogue::open(&dir.path().join("catalog.sqlite")).expect("made");
+        catalogue.remember(CRAWLED_CAP, "0").expect("kept");
+        assert!(cap_import(made(), dir.path(), Some(30)).is_err() && cap_import(made(), dir.path(), Some(0)).is_ok());
+        assert!(open(&flags(dir.path(), &["--per-query", "20"])).is_err());
     }
 
     #[test]

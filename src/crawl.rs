@@ -127,7 +127,7 @@ pub fn run(flags: &cli::Crawl) -> Result<(), Failure> {
     options.retries = flags.retries;
     options.retry.clone_from(&flags.retry);
     options.metrics = flags.metrics;
-    options.obey_groups.clone_from(&flags.obey_groups);
+    options.obey_groups = groups(&flags.obey_groups)?;
     options.resize_only_if_bigger = flags.resize_only_if_bigger;
     options.verify_hash.clone_from(&flags.verify_hash);
     options.skip_reencode = flags.skip_reencode;
@@ -163,9 +163,9 @@ pub fn run(flags: &cli::Crawl) -> Result<(), Failure> {
     let matcher = list.as_deref().map(|list| queries(list, &properties)).transpose()?;
     let ledger = Book(sql::Catalogue::open(&flags.corpus.join("catalog.sqlite"))?);
     let cap = list.as_ref().map_or(0, |_| properties.crawl_cap());
-    let crawled = ledger.0.recall(CRAWLED_CAP)?.and_then(|text| text.parse::<u64>().ok());
+    let crawled = ledger.0.recall(corpus::CRAWLED_CAP)?.and_then(|text| text.parse::<u64>().ok());
     match crawled {
-        None => ledger.0.remember(CRAWLED_CAP, &cap.to_string())?,
+        None => ledger.0.remember(corpus::CRAWLED_CAP, &cap.to_string())?,
         Some(before) if corpus::room(before) < corpus::room(cap) && !raises => options.retry.push(outcome::FULL.to_string()),
         Some(_) => {}
     }
@@ -181,7 +181,7 @@ pub fn run(flags: &cli::Crawl) -> Result<(), Failure> {
     if stop.is_cancelled() {
         eprintln!("stopped before the end; the same command goes on");
     } else {
-        ledger.0.remember(CRAWLED_CAP, &cap.to_string())?;
+        ledger.0.remember(corpus::CRAWLED_CAP, &cap.to_string())?;
     }
     eprintln!("{summary}");
     summary.complaints.iter().for_each(|complaint| eprintln!("{complaint}"));
@@ -224,15 +224,24 @@ fn refused(summary: &crawler::CrawlSummary, allow_private: bool) -> Option<Strin
     (!named.is_empty()).then(|| format!("not taken: {}", named.join(", ")))
 }
 
+/// Names of groups, also where blanks part them, as the help shows the usual ones.
+fn groups(texts: &[String]) -> Result<Vec<String>, Failure> {
+    let names = texts.iter().flat_map(|text| text.split([',', ' ', '\t'])).filter(|name| !name.is_empty());
+    let check = |name: &str| {
+        let is_name = name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+        is_name
+            .then(|| name.to_string())
+            .ok_or_else(|| Failure::Usage(format!("--obey-groups {name:?} is no name of a crawler, such as GPTBot")))
+    };
+    names.map(check).collect()
+}
+
 fn patterns(texts: &[String]) -> Result<Vec<crawler::Pattern>, Failure> {
     texts.iter().map(|text| text.parse().map_err(failure)).collect()
 }
 
 /// Rows that were kept, though not all of their bytes were UTF-8.
 const NOT_UTF8: &str = "row:not_utf8";
-
-/// Where the catalogue keeps the cap for which `full` pairs were decided.
-const CRAWLED_CAP: &str = "crawled_cap";
 
 /// Stops the crawl in good order at the first Ctrl-C or SIGTERM or when its time is up; a second signal ends the program at once.
 /// `signalled` says afterwards whether it was a signal.
@@ -279,6 +288,13 @@ fn queries(list: &std::path::Path, properties: &Properties) -> Result<Arc<dyn cr
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn groups_are_parted_by_commas_and_blanks() {
+        let of = |texts: &[&str]| groups(&texts.iter().map(ToString::to_string).collect::<Vec<_>>()).ok();
+        assert_eq!(of(&["FooBot GPTBot", "a,b-c_1.0", ""]).expect("names"), ["FooBot", "GPTBot", "a", "b-c_1.0"]);
+        assert_eq!((of(&["*"]), of(&["Foo/1"]), of(&["é"])), (None, None, None));
+    }
 
     #[test]
     fn what_was_not_taken_is_named() {

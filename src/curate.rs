@@ -1,7 +1,7 @@
 //! `diptych curate`: the selection from the pool.
 
 use crate::cli;
-use crate::corpus::Properties;
+use crate::corpus::{CRAWLED_CAP, Properties, is_only_imported, room};
 use crate::failure::Failure;
 use crate::progress::{Progress, Unit};
 use curation::SelectOptions;
@@ -12,7 +12,8 @@ use std::path::Path;
 /// # Errors
 /// Usage when the folder is no corpus, a rule is unknown or the name is none of a folder; otherwise what reading or writing met.
 pub fn run(flags: &cli::Curate) -> Result<(), Failure> {
-    Properties::read(&flags.corpus)?;
+    let properties = Properties::read(&flags.corpus)?;
+    let mut behind = None;
     let mut options = SelectOptions::new(&flags.corpus);
     options.name = flags.name.clone();
     options.per_query = flags.per_query;
@@ -25,6 +26,14 @@ pub fn run(flags: &cli::Curate) -> Result<(), Failure> {
         let held = catalogue.segments_held()?;
         whole(&flags.corpus, &held)?;
         options.segments = Some(held.iter().map(|segment| segment.id).collect());
+        options.fetched = match catalogue.recall(CRAWLED_CAP)?.and_then(|text| text.parse::<u64>().ok()) {
+            // What was imported was not capped.
+            None => is_only_imported(&flags.corpus)?.then_some(0),
+            fetched => fetched,
+        };
+        behind = options
+            .fetched
+            .filter(|&fetched| flags.corpus.join("queries.parquet").exists() && room(fetched) < room(properties.crawl_cap()));
         // Of a list its name: the way to it is this machine's affair.
         let place = |source: &sql::Source| match source.kind.as_str() {
             "web" => source.location.clone(),
@@ -42,10 +51,20 @@ pub fn run(flags: &cli::Curate) -> Result<(), Failure> {
     for (rule, removed) in summary.removed.iter().filter(|(_, removed)| *removed > 0) {
         eprintln!("  {rule}: {removed}");
     }
-    if summary.samples == 0 {
+    if summary.pairs == 0 {
+        eprintln!("the pool is empty: diptych crawl or diptych import fills it");
+    } else if summary.samples == 0 {
         eprintln!("nothing is left to train on: a filter that is too strict goes off with --without NAME");
     }
-    if summary.unreachable > 0 {
+    if let Some(fetched) = behind {
+        eprintln!(
+            "the pool was fetched for at most {fetched} pairs a query and the raise to {} was cut off, so queries cannot reach their cap until \
+             the crawl has gone on: diptych crawl --corpus {} --per-query {}",
+            properties.crawl_cap(),
+            flags.corpus.display(),
+            properties.per_query
+        );
+    } else if summary.unreachable > 0 {
         eprintln!(
             "{} queries cannot reach --per-query because the crawl fetched for a lower one; diptych crawl --corpus {} --per-query N raises it",
             summary.unreachable,

@@ -1,18 +1,22 @@
 //! `diptych import`: other datasets as manifests, and downloads of img2dataset and DataComp as the pool of a corpus.
 
 use crate::cli;
-use crate::corpus::{AS_IMPORTED, check_list, copy_list};
+use crate::corpus::{self, AS_IMPORTED, check_list, copy_list};
 use crate::failure::Failure;
 use crate::progress::{Progress, Unit};
 use shards::{
     Commit, IMPORT_KINDS, ImportOptions, JobKind, Meta, Meter, NewJob, PairId, PoolImport, PoolSource, Segment, TableReader, hash_file,
-    pool_sources, table_row,
+    pool_sources, table_row, tables_without_tar,
 };
 use sql::Catalogue;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs::{File, TryLockError};
 use std::path::Path;
 
+/// What stands between a tar's path and its size, and that of its table, in the input of a job. Without it an earlier version recorded it.
+const BYTES: &str = "?bytes=";
+/// Remarks on one tar that are printed.
+const MAX_REMARKS: usize = 5;
 /// State of a source whose tars are recorded as jobs, and of one that is wholly read.
 const READING: &str = "fetching";
 const DONE: &str = "done";
@@ -61,11 +65,13 @@ fn to_pool(flags: &cli::Import, corpus: &Path, options: &ImportOptions) -> Resul
     let _lock = lock(corpus)?;
     let (kind, place) = flags.from.split_once(':').unwrap_or_default();
     let subset = flags.subset.as_ref().map_or(Ok(String::new()), |file| Ok::<_, Failure>(format!("?subset={}", hash_file(file)?)))?;
-    let (source, state) = catalogue.source(kind, &format!("{}{subset}", Path::new(place).canonicalize()?.display()))?;
-    if state == "new" {
-        let jobs: Vec<NewJob> =
-            sources.iter().map(|from| NewJob { kind: JobKind::Fetch, payload: from.tar.display().to_string() }).collect();
+    let (source, _) = catalogue.source(kind, &format!("{}{subset}", Path::new(place).canonicalize()?.display()))?;
+    let jobs = jobs(&sources, &catalogue.payloads(source, JobKind::Fetch)?)?;
+    if !jobs.is_empty() {
         catalogue.add_jobs(source, &jobs, READING)?;
+    }
+    for table in tables_without_tar(&sources)? {
+        eprintln!("{}: its tar is not there; the same command reads it when it is", table.display());
     }
     catalogue.reopen()?;
     sweep(corpus, &catalogue)?;
@@ -75,36 +81,64 @@ fn to_pool(flags: &cli::Import, corpus: &Path, options: &ImportOptions) -> Resul
 
     let progress = Progress::start("import", Unit::Things("pairs"));
     let meter: &Meter = &progress.meter;
-    let mut totals = Segment::default().totals;
+    let (mut totals, mut remarks) = (Segment::default().totals, Vec::new());
     while let Some(job) = catalogue.next_job(source, JobKind::Fetch)? {
-        let from = sources.iter().find(|from| from.tar.display().to_string() == job.payload).cloned();
-        let from: PoolSource = from.ok_or_else(|| Failure::Usage(format!("{} is no longer there", job.payload)))?;
-        meter.say(job.payload.clone());
+        let tar = tar_of(&job.payload);
+        let from = sources.iter().find(|from| from.tar.display().to_string() == tar).cloned();
+        let from: PoolSource = from.ok_or_else(|| Failure::Usage(format!("{tar} is no longer there")))?;
+        meter.say(tar.to_string());
         let segment = import.write(&from, job.id)?;
         let commit =
             Commit { segment: Some(segment.totals.clone()), counters: segment.counters, outcomes: segment.outcomes, ..Commit::default() };
         catalogue.commit(&job, &commit)?;
+        remarks.extend(segment.remarks.iter().take(MAX_REMARKS).cloned());
+        remarks.extend(segment.remarks.len().checked_sub(MAX_REMARKS + 1).map(|more| format!("{tar}: and {} more", more + 1)));
         meter.add(segment.totals.candidates);
         totals.candidates += segment.totals.candidates;
         totals.pairs += segment.totals.pairs;
     }
     catalogue.set_source_state(source, DONE)?;
     drop(progress);
+    remarks.iter().for_each(|remark| eprintln!("{remark}"));
     eprintln!("imported {} pairs of {} new candidates into the pool", totals.pairs, totals.candidates);
     println!("{}", corpus.display());
     Ok(())
 }
 
-/// Opens the corpus or makes it, uncapped: everything that was downloaded is there to be balanced. Gives its query list.
+/// Jobs for the tars that are new, or that have another size than when they were last read: pairs that are known are passed over.
+fn jobs(sources: &[PoolSource], recorded: &[String]) -> Result<Vec<NewJob>, Failure> {
+    // The newest job of a tar stands last.
+    let known: HashMap<&str, &str> = recorded.iter().map(|payload| (tar_of(payload), payload.as_str())).collect();
+    let mut jobs = Vec::new();
+    for from in sources {
+        let tar = from.tar.display().to_string();
+        let payload = format!("{tar}{BYTES}{}", from.bytes()?);
+        match known.get(tar.as_str()) {
+            Some(&before) if before == payload || before == tar => continue,
+            Some(_) => eprintln!("{tar}: it or its table has another size than when it was read, so it is read again"),
+            None => {}
+        }
+        jobs.push(NewJob { kind: JobKind::Fetch, payload });
+    }
+    Ok(jobs)
+}
+
+/// The path of a job's tar.
+fn tar_of(payload: &str) -> &str {
+    payload.rsplit_once(BYTES).map_or(payload, |(tar, _)| tar)
+}
+
+/// Opens the corpus or makes it, uncapped unless a cap is asked for: everything that was downloaded is there to be balanced. Gives its
+/// query list.
 fn open(flags: &cli::Import, corpus: &Path) -> Result<Option<curation::Matcher>, Failure> {
     let list = corpus.join("queries.parquet");
     let given = flags.queries.as_deref().map(check_list).transpose()?;
     let meta = match Meta::read(corpus, "corpus")? {
-        Some(meta) => meta,
+        Some(meta) => corpus::cap_import(meta, corpus, flags.per_query)?,
         None => {
             let mut meta = Meta::new("corpus")
                 .with("seed", 1)
-                .with("per_query", 0)
+                .with("per_query", flags.per_query.unwrap_or(0))
                 .with("headroom", crate::corpus::HEADROOM)
                 .with("image_size", 0)
                 .with("resize_mode", "no")
@@ -170,4 +204,32 @@ fn seen(corpus: &Path) -> Result<HashSet<u64>, Failure> {
         }
     }
     Ok(seen)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tars_are_read_again_when_they_are_new_or_of_another_size() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let source = |name: &str, bytes: &[u8]| {
+            let tar = dir.path().join(name);
+            std::fs::write(&tar, bytes).expect("written");
+            PoolSource { tar, table: None }
+        };
+        let sources = [source("0.tar", b"x"), source("1?bytes=.tar", b"yy")];
+        let names = |jobs: Vec<NewJob>| jobs.into_iter().map(|job| job.payload).collect::<Vec<_>>();
+        let first = names(jobs(&sources, &[]).expect("read"));
+        assert!(first.len() == 2 && first[1].ends_with("1?bytes=.tar?bytes=2"), "{first:?}");
+        assert!(jobs(&sources, &first).expect("read").is_empty());
+        assert!(
+            jobs(&sources, &[sources[0].tar.display().to_string(), first[1].clone()]).expect("read").is_empty(),
+            "an earlier version's"
+        );
+        source("0.tar", b"xyz");
+        let again = names(jobs(&sources, &first).expect("read"));
+        assert_eq!(again, [format!("{}?bytes=3", sources[0].tar.display())]);
+        assert!(jobs(&sources, &[first, again].concat()).expect("read").is_empty());
+    }
 }

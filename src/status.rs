@@ -142,7 +142,7 @@ fn corpus(corpus: &Path) -> Result<Option<u64>, Failure> {
 }
 
 /// Whether a crawl holds the corpus.
-fn is_crawled_now(corpus: &Path) -> bool {
+pub(crate) fn is_crawled_now(corpus: &Path) -> bool {
     let lock = File::open(corpus.join("crawl.lock"));
     // Shared, so that two who look do not take each other for a crawl; one that begins in this moment waits.
     lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))

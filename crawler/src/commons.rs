@@ -2,10 +2,11 @@
 //!
 //! Files are asked for at a width of which the server keeps copies, not at full size.
 
+use crate::lenient::{Record, Records, Text};
 use crate::page::{Found, Place};
 use crate::search::{Answer, Search};
+use crate::snippet::words;
 use crate::urls::web_url;
-use scraper::Html;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use shards::clean_caption;
@@ -17,10 +18,12 @@ pub(crate) const ENDPOINT: &str = "https://commons.wikimedia.org/w/api.php";
 const RESULTS: &str = "50";
 /// Widths of which Wikimedia's servers keep copies; others are made for each request, which they refuse to strangers.
 const WIDTHS: [u32; 5] = [330, 500, 960, 1280, 1920];
-/// Bytes of HTML of which words are taken.
-const MAX_HTML: usize = 16 << 10;
-/// Codes of errors that pass: `https://www.mediawiki.org/wiki/API:Errors_and_warnings`.
-const PASSING: [&str; 3] = ["maxlag", "ratelimited", "readonly"];
+/// Bytes of a request's address.
+const MAX_ADDRESS: usize = 4 << 10;
+/// Codes of errors that pass: `https://www.mediawiki.org/wiki/API:Errors_and_warnings`, and that of a full queue of searches.
+const PASSING: [&str; 4] = ["maxlag", "ratelimited", "readonly", "cirrussearch-too-busy-error"];
+/// What codes of errors within the service begin with: they pass too, or are due to one request.
+const INTERNAL: &str = "internal_api_error_";
 
 /// The service.
 pub(crate) struct Commons {
@@ -31,48 +34,61 @@ pub(crate) struct Commons {
 #[derive(Deserialize)]
 struct Reply {
     #[serde(default)]
-    query: Query,
+    query: Record<Query>,
     #[serde(default, rename = "continue")]
-    more: Map<String, Value>,
-    error: Option<Failure>,
+    more: Record<Map<String, Value>>,
+    error: Option<Record<Failure>>,
 }
 
 #[derive(Deserialize)]
 struct Failure {
     #[serde(default)]
-    code: String,
+    code: Text,
 }
 
 #[derive(Default, Deserialize)]
+#[serde(default)]
 struct Query {
-    #[serde(default)]
-    pages: Vec<File>,
+    pages: Records<File>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 struct File {
-    #[serde(default)]
-    title: String,
-    #[serde(default)]
-    index: u64,
-    #[serde(default)]
-    imageinfo: Vec<Info>,
+    title: Text,
+    index: Text,
+    imageinfo: Records<Info>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 struct Info {
-    url: Option<String>,
-    thumburl: Option<String>,
-    #[serde(default)]
-    descriptionurl: String,
-    #[serde(default)]
-    extmetadata: Map<String, Value>,
+    url: Text,
+    thumburl: Text,
+    descriptionurl: Text,
+    extmetadata: Record<Metadata>,
 }
 
-impl Info {
-    /// A value of the file's page as plain words.
-    fn words(&self, name: &str) -> String {
-        words(self.extmetadata.get(name).and_then(|entry| entry.get("value")).and_then(Value::as_str).unwrap_or_default())
+/// What a file's page says of it, as HTML.
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+struct Metadata {
+    image_description: Record<Entry>,
+    artist: Record<Entry>,
+    license_short_name: Record<Entry>,
+    license_url: Record<Entry>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Entry {
+    value: Text,
+}
+
+impl Record<Entry> {
+    /// The value as plain words.
+    fn words(&self) -> String {
+        self.0.as_ref().map(|entry| words(&entry.value.0)).unwrap_or_default()
     }
 }
 
@@ -109,18 +125,27 @@ impl Search for Commons {
     }
 
     fn read(&self, request: &Url, body: &[u8]) -> Answer {
-        let mut reply: Reply = match serde_json::from_slice(body) {
+        let reply: Reply = match serde_json::from_slice(body) {
             Ok(reply) => reply,
             Err(error) => return Answer::Unreadable(error.to_string()),
         };
-        match reply.error {
-            Some(failure) if PASSING.contains(&failure.code.as_str()) => return Answer::Busy,
-            Some(failure) => return Answer::Refused(failure.code),
-            None => {}
+        if let Some(error) = reply.error {
+            return refusal(error.0.map(|failure| failure.code.0).unwrap_or_default());
         }
-        // The best first; the reply is in the order of page numbers.
-        reply.query.pages.sort_by_key(|file| file.index);
-        Answer::Results { images: reply.query.pages.into_iter().filter_map(found).collect(), next: next(request, &reply.more) }
+        let mut files = reply.query.0.unwrap_or_default().pages.0;
+        // The best first, those without a place last; the reply is in the order of page numbers.
+        files.sort_by_key(|file| file.index.0.parse::<u32>().unwrap_or(u32::MAX));
+        Answer::Results { images: files.into_iter().filter_map(found).collect(), next: next(request, &reply.more.0.unwrap_or_default()) }
+    }
+}
+
+/// What an error means.
+fn refusal(code: String) -> Answer {
+    match code.as_str() {
+        "" => Answer::Unreadable("an error without a code".to_string()),
+        passing if PASSING.contains(&passing) => Answer::Busy(code),
+        _ if code.starts_with(INTERNAL) => Answer::Failed(code),
+        _ => Answer::Refused(code),
     }
 }
 
@@ -135,35 +160,25 @@ fn next(request: &Url, more: &Map<String, Value>) -> Option<Url> {
         let value = value.as_str().map_or_else(|| value.to_string(), str::to_string);
         url.query_pairs_mut().append_pair(name, &value);
     }
-    (url != *request).then_some(url)
+    (url != *request && url.as_str().len() <= MAX_ADDRESS).then_some(url)
 }
 
 fn found(file: File) -> Option<(Found, String)> {
-    let info = file.imageinfo.into_iter().next()?;
-    let url = web_url(None, info.thumburl.as_ref().or(info.url.as_ref())?)?;
-    let title = file.title.split_once(':').map_or(file.title.as_str(), |(_, name)| name);
+    let info = file.imageinfo.0.into_iter().next()?;
+    let url = [&info.thumburl, &info.url].into_iter().find_map(|url| web_url(None, &url.0))?;
+    let says = info.extmetadata.0.unwrap_or_default();
+    let title = file.title.0.split_once(':').map_or(file.title.0.as_str(), |(_, name)| name);
     let title = clean_caption(&title.rsplit_once('.').map_or(title, |(name, _)| name).replace('_', " "));
     let mut captions: Vec<(&'static str, String)> = Vec::new();
-    for (field, text) in [("description", info.words("ImageDescription")), ("title", title)] {
+    for (field, text) in [("description", says.image_description.words()), ("title", title)] {
         if !text.is_empty() && captions.iter().all(|(_, known)| *known != text) {
             captions.push((field, text));
         }
     }
-    let (address, name) = (info.words("LicenseUrl"), info.words("LicenseShortName"));
+    let (address, name) = (says.license_url.words(), says.license_short_name.words());
     let licence = if address.is_empty() { name } else { address };
-    let author = info.words("Artist");
-    Some((Found { licence, author, ..Found::new(Place::Url(url), captions) }, info.descriptionurl))
-}
-
-/// The words of a piece of HTML.
-fn words(html: &str) -> String {
-    let html = &html[..html.floor_char_boundary(MAX_HTML)];
-    if !html.contains(['<', '&']) {
-        return clean_caption(html);
-    }
-    let fragment = Html::parse_fragment(html);
-    let texts: Vec<&str> = fragment.root_element().text().collect();
-    clean_caption(&texts.concat())
+    let author = says.artist.words();
+    Some((Found { licence, author, ..Found::new(Place::Url(url), captions) }, info.descriptionurl.0))
 }
 
 #[cfg(test)]
@@ -208,10 +223,55 @@ mod tests {
     fn errors_are_told_apart() {
         let service = Commons::new(&Url::parse(ENDPOINT).expect("a URL"), 100);
         let read = |body: &str| service.read(&service.first("x"), body.as_bytes());
-        assert!(matches!(read(r#"{"error": {"code": "maxlag", "info": "Waiting"}}"#), Answer::Busy));
+        for code in PASSING {
+            assert!(matches!(read(&format!(r#"{{"error": {{"code": "{code}", "info": "Waiting"}}}}"#)), Answer::Busy(why) if why == code));
+        }
+        assert!(matches!(read(r#"{"error": {"code": "internal_api_error_DBQueryError"}}"#), Answer::Failed(_)));
+        assert!(matches!(read(r#"{"error": "x"}"#), Answer::Unreadable(_)));
         assert!(matches!(read(r#"{"error": {"code": "badvalue"}}"#), Answer::Refused(why) if why == "badvalue"));
         assert!(matches!(read("<html>"), Answer::Unreadable(_)));
         assert!(matches!(read(r#"{"batchcomplete": true}"#), Answer::Results { images, next: None } if images.is_empty()));
+    }
+
+    #[test]
+    fn one_odd_file_costs_itself() {
+        let service = Commons::new(&Url::parse(ENDPOINT).expect("a URL"), 100);
+        let read = |odd: &str, around: &str| {
+            let good =
+                |i: u32| format!(r#"{{"title": "File:A cat.png", "index": {i}, "imageinfo": [{{"url": "https://e.org/{i}.png"}}]}}"#);
+            let body = format!(r#"{{"query": {{"pages": [{}, {odd}, {}]}}{around}}}"#, good(1), good(3));
+            match service.read(&service.first("x"), body.as_bytes()) {
+                Answer::Results { images, .. } => images.len(),
+                _ => 0,
+            }
+        };
+        for odd in [
+            "null",
+            "[]",
+            "\"x\"",
+            "7",
+            "{}",
+            r#"{"imageinfo": null}"#,
+            r#"{"imageinfo": [{"url": null}]}"#,
+            r#"{"imageinfo": [{"url": 7}]}"#,
+        ] {
+            assert_eq!(read(odd, ""), 2, "{odd}");
+        }
+        for odd in [
+            r#""extmetadata": []"#,
+            r#""extmetadata": {"Artist": {"value": 4}}"#,
+            r#""extmetadata": {"Artist": [], "LicenseUrl": null}"#,
+            r#""descriptionurl": null"#,
+            r#""thumburl": """#,
+        ] {
+            let file = format!(r#"{{"title": "File:A.png", "index": null, "imageinfo": [{{"url": "https://e.org/x.png", {odd}}}]}}"#);
+            assert_eq!(read(&file, ""), 3, "{odd}");
+            assert_eq!(read(&file.replace("null,", "-1,"), r#", "continue": []"#), 3, "{odd}");
+        }
+        for body in [r#"{"query": null}"#, r#"{"query": []}"#, r#"{"query": {"pages": null}}"#] {
+            let empty = service.read(&service.first("x"), body.as_bytes());
+            assert!(matches!(empty, Answer::Results { images, next: None } if images.is_empty()), "{body}");
+        }
     }
 
     proptest! {

@@ -247,10 +247,15 @@ fn job_of(engine: &Arc<Engine>, lane: &Lane) -> Result<Option<Job>, Error> {
     if limit == 0 {
         return Ok(None);
     }
-    if let Kind::Search(_) = lane.kind {
-        ledger.rank_pages(lane.id, limit, &|url| Lookup::rank(engine, url)).map_err(Error::ledger("order requests"))?;
+    if let Kind::Search(lookup) = &lane.kind {
+        order(engine, lane.id, limit, lookup)?;
     }
     ledger.lease_pages(lane.id, limit, per_host).map_err(Error::ledger("lease pages"))
+}
+
+/// Brings the order of a service's requests up to date.
+fn order(engine: &Arc<Engine>, source: u64, limit: usize, lookup: &Lookup) -> Result<(), Error> {
+    engine.ledger.rank_pages(source, limit, &|url| lookup.rank(engine, url)).map_err(Error::ledger("order requests"))
 }
 
 /// Marks sources without work as done. Gives what is to be said of services that failed, and the number of pages that wait because their
@@ -262,7 +267,11 @@ fn close(engine: &Arc<Engine>, lanes: &[Lane]) -> Result<(Vec<String>, u64), Err
         let left = engine.ledger.jobs_left(lane.id).map_err(Error::ledger("count jobs"))?;
         match &lane.kind {
             _ if left == 0 => engine.ledger.set_source_state(lane.id, DONE).map_err(Error::ledger("change a source"))?,
-            Kind::Search(lookup) => complaints.extend(lookup.complaint(left)),
+            Kind::Search(lookup) => {
+                // What failed last comes last in the next run.
+                order(engine, lane.id, search::REQUESTS, lookup)?;
+                complaints.extend(lookup.complaint(left));
+            }
             Kind::Web(_) if runs_out => held += left,
             Kind::Web(_) | Kind::Finite => {}
         }

@@ -47,6 +47,8 @@ pub(crate) struct Body {
     pub(crate) content_type: Option<String>,
     /// What the headers say against use.
     pub(crate) directives: Directives,
+    /// How long it asks to be left alone, though it answered.
+    pub(crate) asked_for: Option<Duration>,
     _places: (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>),
 }
 
@@ -374,6 +376,7 @@ impl Fetcher {
             (Want::Page, _, Some(kind)) if !is_html(kind) => return Err(Refusal::Because(NOT_HTML, kind.clone()).into()),
             _ => {}
         }
+        let asked_for = retry_after(response.headers());
         let codings = response.headers().get_all(CONTENT_ENCODING).iter();
         let codings: Vec<_> = codings.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect();
         let (mut bytes, large) = self.read_body(response, want, deadline).await?;
@@ -381,7 +384,7 @@ impl Fetcher {
         if !codings.is_empty() {
             bytes = unpacked(bytes, codings.join(","), want).await?;
         }
-        Ok(Answer::Body(Box::new(Body { url: url.clone(), bytes, content_type, directives, _places: (place, large) })))
+        Ok(Answer::Body(Box::new(Body { url: url.clone(), bytes, content_type, directives, asked_for, _places: (place, large) })))
     }
 
     /// Reads a body up to the cap, as it comes.

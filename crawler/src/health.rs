@@ -3,9 +3,13 @@
 use rustc_hash::FxHashMap;
 use std::sync::{Mutex, MutexGuard};
 
-/// Failures in a row after which a service is left alone in this run; and failures of one request, among answers to others, after which
-/// that request is decided.
-pub(crate) const FAILURES: u32 = 5;
+/// Failures in a row after which a service is left alone in this run; and failures of one request after which that request is decided, if
+/// the service answers others.
+const FAILURES: u32 = 5;
+/// Refusals in a row after which a service is left alone: more, because a few queries that it does not like say nothing about it.
+const REFUSALS: u32 = 20;
+/// Failures of one request after which it is decided, whatever becomes of others.
+const PATIENCE: u32 = 3 * FAILURES;
 
 /// What becomes of a request that failed.
 #[derive(Debug, PartialEq, Eq)]
@@ -25,10 +29,16 @@ pub(crate) struct Health {
 
 #[derive(Default)]
 struct Known {
+    /// Whether anything was answered.
+    answers: bool,
+    /// Failures since the last answer, whatever failed.
     in_a_row: u32,
-    /// Failures of requests, those that were answered later left out.
-    failures: FxHashMap<String, u32>,
-    /// How the last failure was, once there were too many.
+    /// Those that say something about the service.
+    strikes: u32,
+    refusals: u32,
+    /// Failures of requests in this and earlier runs, those that were answered later left out.
+    falls: FxHashMap<String, u32>,
+    /// How it failed, once that was too often.
     ended: Option<String>,
 }
 
@@ -40,41 +50,48 @@ impl Health {
     /// A request was answered.
     pub(crate) fn answered(&self, request: &str) {
         let mut known = self.known();
-        known.in_a_row = 0;
-        known.failures.remove(request);
+        known.answers = true;
+        (known.in_a_row, known.strikes, known.refusals) = (0, 0, 0);
+        known.falls.remove(request);
     }
 
-    /// A request was refused: it is decided, but a service that refuses all is no use.
+    /// A query was refused: it is decided, but a service that refuses all is no use.
     pub(crate) fn refused(&self, why: &str) {
-        self.known().count(why);
+        let mut known = self.known();
+        known.refusals += 1;
+        if known.refusals >= REFUSALS {
+            known.ended = Some(format!("refused {REFUSALS} queries in a row, last with {why}"));
+        }
     }
 
-    /// A request failed for a reason that may pass.
-    pub(crate) fn failed(&self, request: &str, why: &str) -> Verdict {
+    /// A request that had failed `before` times in earlier runs failed for a reason that may pass, one `of_the_service` or of this request.
+    pub(crate) fn failed(&self, request: &str, before: u32, of_the_service: bool, why: &str) -> Verdict {
         let mut known = self.known();
-        let in_a_row = known.count(why);
-        let failures = known.failures.entry(request.to_string()).or_default();
-        *failures += 1;
-        if *failures > in_a_row.max(FAILURES - 1) {
-            known.failures.remove(request);
+        known.in_a_row += 1;
+        let falls = known.falls.get(request).copied().unwrap_or(0).max(before) + 1;
+        known.falls.insert(request.to_string(), falls);
+        // One that failed before, among answers to others, fails for a reason of its own. Such come last, one after the other.
+        if of_the_service || falls == 1 || !known.answers {
+            known.strikes += 1;
+        }
+        if known.strikes >= FAILURES {
+            known.ended = Some(format!("failed {FAILURES} times in a row, last with {why}"));
+        }
+        if falls >= PATIENCE || falls >= FAILURES && known.answers && known.ended.is_none() {
+            known.falls.remove(request);
             return Verdict::Decided;
         }
-        Verdict::Again(in_a_row)
+        Verdict::Again(known.in_a_row)
     }
 
-    /// How the service failed last, if it is left alone now.
+    /// How often a request that waits failed in this run, and before that if it failed in this one.
+    pub(crate) fn falls(&self, request: &str) -> u32 {
+        self.known().falls.get(request).copied().unwrap_or(0)
+    }
+
+    /// How the service failed, if it is left alone now.
     pub(crate) fn ended(&self) -> Option<String> {
         self.known().ended.clone()
-    }
-}
-
-impl Known {
-    fn count(&mut self, why: &str) -> u32 {
-        self.in_a_row += 1;
-        if self.in_a_row >= FAILURES {
-            self.ended = Some(why.to_string());
-        }
-        self.in_a_row
     }
 }
 
@@ -87,26 +104,61 @@ mod tests {
         let health = Health::default();
         for n in 1..=FAILURES {
             assert_eq!(health.ended(), None);
-            assert_eq!(health.failed("one", "timeout"), Verdict::Again(n));
+            assert_eq!(health.failed("one", 0, false, "timeout"), Verdict::Again(n));
         }
-        assert_eq!(health.ended().as_deref(), Some("timeout"));
+        assert_eq!(health.ended().as_deref(), Some("failed 5 times in a row, last with timeout"));
+        assert_eq!(health.falls("one"), FAILURES);
     }
 
     #[test]
     fn answers_in_between_keep_it_and_decide_what_fails_always() {
         let health = Health::default();
         for _ in 1..FAILURES {
-            assert_eq!(health.failed("bad", "http_5xx"), Verdict::Again(1));
+            assert_eq!(health.failed("bad", 0, false, "http_5xx"), Verdict::Again(1));
             health.answered("good");
         }
-        assert_eq!(health.failed("bad", "http_5xx"), Verdict::Decided);
-        assert_eq!(health.ended(), None);
+        assert_eq!(health.failed("bad", 0, false, "http_5xx"), Verdict::Decided);
+        assert_eq!((health.ended(), health.falls("bad")), (None, 0));
+    }
+
+    #[test]
+    fn requests_that_always_fail_are_decided_when_nothing_else_is_left() {
+        let health = Health::default();
+        let bad = ["a", "b", "c", "d", "e", "f"];
+        for request in &bad[..3] {
+            health.failed(request, 0, false, "unreadable");
+        }
+        health.answered("good");
+        for request in &bad[3..] {
+            health.failed(request, 1, false, "unreadable");
+        }
+        for request in bad {
+            let times = (1..=FAILURES).find(|_| health.failed(request, 0, false, "unreadable") == Verdict::Decided);
+            assert!(times.is_some_and(|times| times <= 4), "{request}: {times:?}");
+        }
+        assert!(health.ended().is_none());
+        // A later run in which they alone are left comes to an end some time.
+        let later = Health::default();
+        assert_eq!(later.failed("a", PATIENCE - 2, false, "unreadable"), Verdict::Again(1));
+        assert_eq!(later.failed("a", PATIENCE - 2, false, "unreadable"), Verdict::Decided);
+    }
+
+    #[test]
+    fn a_service_that_falls_ill_is_left_alone_though_only_requests_that_failed_are_left() {
+        let health = Health::default();
+        health.answered("good");
+        (0..FAILURES).for_each(|n| {
+            health.failed(["a", "b", "c"][n as usize % 3], 1, true, "http_429");
+        });
+        assert!(health.ended().is_some());
     }
 
     #[test]
     fn a_service_that_refuses_everything_is_left_alone() {
         let health = Health::default();
-        (0..FAILURES).for_each(|_| health.refused("403"));
-        assert_eq!(health.ended().as_deref(), Some("403"));
+        (1..REFUSALS).for_each(|_| health.refused("403"));
+        assert_eq!(health.ended(), None);
+        health.refused("403");
+        assert_eq!(health.ended().as_deref(), Some("refused 20 queries in a row, last with 403"));
     }
 }

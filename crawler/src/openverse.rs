@@ -2,6 +2,7 @@
 //!
 //! Without an account a page has at most 20 results, a client may ask once a second, and only the first pages of a query are to be had.
 
+use crate::lenient::{Records, Text};
 use crate::page::{Found, Place};
 use crate::search::{Answer, Search};
 use crate::urls::web_url;
@@ -24,21 +25,20 @@ pub(crate) struct Openverse {
 #[derive(Deserialize)]
 struct Page {
     #[serde(default)]
-    page_count: u64,
-    results: Vec<Image>,
+    page_count: Text,
+    results: Option<Records<Image>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(default)]
-#[derive(Default)]
 struct Image {
-    title: Option<String>,
-    url: Option<String>,
-    foreign_landing_url: Option<String>,
-    creator: Option<String>,
-    license: Option<String>,
-    license_version: Option<String>,
-    license_url: Option<String>,
+    title: Text,
+    url: Text,
+    foreign_landing_url: Text,
+    creator: Text,
+    license: Text,
+    license_version: Text,
+    license_url: Text,
 }
 
 impl Openverse {
@@ -64,22 +64,24 @@ impl Search for Openverse {
             Ok(page) => page,
             Err(error) => return Answer::Unreadable(error.to_string()),
         };
+        let Some(Records(results)) = page.results else { return Answer::Unreadable("it has no results".to_string()) };
         let value = |name: &str| request.query_pairs().find(|(known, _)| known == name).map(|(_, value)| value.into_owned());
         let number = value("page").and_then(|page| page.parse::<u64>().ok()).unwrap_or(1);
-        let more = !page.results.is_empty() && number < page.page_count.min(MAX_PAGES);
+        let pages = page.page_count.0.parse().unwrap_or(0).min(MAX_PAGES);
+        let more = !results.is_empty() && number < pages;
         let next = more.then(|| self.request(&value("q").unwrap_or_default(), number + 1));
-        Answer::Results { images: page.results.into_iter().filter_map(found).collect(), next }
+        Answer::Results { images: results.into_iter().filter_map(found).collect(), next }
     }
 }
 
 fn found(image: Image) -> Option<(Found, String)> {
-    let url = web_url(None, &image.url?)?;
-    let caption = clean_caption(&image.title.unwrap_or_default());
+    let url = web_url(None, &image.url.0)?;
+    let caption = clean_caption(&image.title.0);
     let captions = if caption.is_empty() { Vec::new() } else { vec![("title", caption)] };
-    let name = [image.license, image.license_version].into_iter().flatten().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ");
-    let licence = image.license_url.filter(|url| !url.is_empty()).unwrap_or(name);
-    let author = clean_caption(&image.creator.unwrap_or_default());
-    let page = web_url(None, &image.foreign_landing_url.unwrap_or_default()).map(String::from).unwrap_or_default();
+    let name = [image.license.0, image.license_version.0].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ");
+    let licence = if image.license_url.0.is_empty() { name } else { image.license_url.0 };
+    let author = clean_caption(&image.creator.0);
+    let page = web_url(None, &image.foreign_landing_url.0).map(String::from).unwrap_or_default();
     Some((Found { licence, author, ..Found::new(Place::Url(url), captions) }, page))
 }
 
@@ -113,6 +115,31 @@ mod tests {
         let last = service.request("red cat", 3);
         assert!(matches!(service.read(&last, ANSWER.as_bytes()), Answer::Results { next: None, .. }));
         assert!(matches!(service.read(&first, b"<html>"), Answer::Unreadable(_)));
+    }
+
+    #[test]
+    fn one_odd_image_costs_itself() {
+        let service = Openverse::new(&Url::parse(ENDPOINT).expect("a URL"));
+        let read = |odd: &str, count: &str| {
+            let body = format!(
+                r#"{{"page_count": {count}, "results": [{{"url": "https://e.org/1.jpg"}}, {odd}, {{"url": "https://e.org/3.jpg"}}]}}"#
+            );
+            match service.read(&service.first("x"), body.as_bytes()) {
+                Answer::Results { images, next } => (images, next.is_some()),
+                _ => (Vec::new(), false),
+            }
+        };
+        for odd in ["null", "\"x\"", "[]", r#"{"url": 7}"#, r#"{"url": null}"#] {
+            assert_eq!(read(odd, "null").0.len(), 2, "{odd}");
+        }
+        for odd in [r#""title": 5"#, r#""creator": []"#, r#""license": null"#, r#""foreign_landing_url": {}"#] {
+            let (images, more) = read(&format!(r#"{{"url": "https://e.org/2.jpg", {odd}}}"#), "\"2\"");
+            assert_eq!((images.len(), more), (3, true), "{odd}");
+        }
+        let (images, _) = read(r#"{"url": "https://e.org/2.jpg", "license": "by", "license_version": 2.0}"#, "1");
+        assert_eq!(images[1].0.licence, "by 2.0");
+        let none = service.read(&service.first("x"), br#"{"results": null}"#);
+        assert!(matches!(none, Answer::Unreadable(_)));
     }
 
     proptest! {

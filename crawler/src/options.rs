@@ -65,6 +65,9 @@ impl FromStr for Source {
                 if path.is_empty() {
                     return Err(bad("expected a file".to_string()));
                 }
+                if path.contains("://") {
+                    return Err(bad("lists are read from this machine: download it and name the file".to_string()));
+                }
                 Ok(Source::Urls { path: PathBuf::from(path), url, caption })
             }
             "warc" | "wat" if place.is_empty() => Err(bad("expected a file, folder, address or list".to_string())),

@@ -16,7 +16,7 @@ use crate::{CrawlOptions, Ledger};
 use rustc_hash::FxHashSet;
 use serde::{Deserialize, Serialize};
 use shards::{Candidate, Commit, Job, JobKind, NewJob, PairId, TableReader, TableWriter, TakenUp, outcome};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -121,6 +121,24 @@ fn rewrite(path: &Path, rows: Vec<Candidate>) -> Result<(), Error> {
     let notes: Vec<(&str, &str)> = ["source", "plan"].into_iter().filter_map(|key| Some((key, old.note(key)?))).collect();
     TableWriter::write_all(path, &notes, rows)?;
     Ok(())
+}
+
+/// The pairs that were moved to a plan file out of a segment of a corpus, while their old rows may still lie in its candidates file: the
+/// next crawl takes those out.
+///
+/// # Errors
+/// `Files` when a plan file cannot be read.
+pub fn moved_from(corpus: &Path, segment: u64) -> Result<HashSet<PairId>, Error> {
+    let mut moved = HashSet::new();
+    for path in tables(&corpus.join("plans"))? {
+        let plan = TableReader::<Candidate>::open(&path)?;
+        if plan.note(TAKEN_FROM) == Some(segment.to_string().as_str()) {
+            for batch in plan {
+                moved.extend(batch?.iter().map(|row| row.pair_id));
+            }
+        }
+    }
+    Ok(moved)
 }
 
 /// Takes rows that were moved to a plan file out of their old place, where a crash came between the two.

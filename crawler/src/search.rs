@@ -2,12 +2,13 @@
 //!
 //! The frontier is the catalogue's, as for pages of the web: each query's next request waits there, and its depth is the number of pairs that
 //! the query has. Requests of the fewest pairs are leased first, and one of a query that has enough is left as `full` until the cap is
-//! raised. A request that fails for a reason that may pass waits and is made again; `health` says when a service is left alone.
+//! raised. A request that fails for a reason that may pass waits, behind all that failed less often, and is made again; `health` says when it is
+//! decided and when a service is left alone.
 
 use crate::engine::{ENOUGH, Engine, now_ms};
 use crate::fetch::{Fetcher, Refusal, Want};
 use crate::guard::is_private_host;
-use crate::health::{FAILURES, Health, Verdict};
+use crate::health::{Health, Verdict};
 use crate::images::{decide_all, finish};
 use crate::layout::pages_of;
 use crate::offer::{Origin, candidates};
@@ -16,6 +17,7 @@ use crate::segment::SegmentWriter;
 use crate::summary::{REPEATED, Tally};
 use crate::{CrawlOptions, Error, Matcher, commons, openverse};
 use shards::{Candidate, Commit, Job, PageLink, canonical_url, outcome};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -23,10 +25,14 @@ use url::Url;
 
 /// Requests of a job: few, because the order of those that wait changes with every answer.
 pub(crate) const REQUESTS: usize = 50;
-/// Results taken of one answer, whatever was asked for: with those of half a job they fit into one.
-const MAX_RESULTS: usize = 500;
+/// A request's depth is the pairs of its query, and this for each time it failed: what fails comes after all else, in later runs too.
+const FALL: u32 = 1 << 24;
 /// The pause after a service says that it is busy, in units of the crawl's back-off; it doubles with each such answer in a row.
 const BUSY_PAUSE: u32 = 5;
+/// Times that a request is made before it waits, when the service says in an answer that it failed over it.
+const TRIES: u32 = 3;
+/// The longest pause that is kept because an answer asks for it.
+const MAX_PAUSE: Duration = Duration::from_secs(60);
 /// The outcome of a request whose answer is not what the service's documentation says.
 pub(crate) const UNREADABLE: &str = "unreadable";
 
@@ -69,8 +75,10 @@ impl Service {
 pub(crate) enum Answer {
     /// Images with the pages they are shown on, and where there are more.
     Results { images: Vec<(Found, String)>, next: Option<Url> },
-    /// It asks to be left alone for a while.
-    Busy,
+    /// It asks to be left alone for a while, and says why.
+    Busy(String),
+    /// It failed over this request, for a reason that may pass.
+    Failed(String),
     /// It will not answer this request, now or later.
     Refused(String),
     /// It is not what its documentation says.
@@ -120,17 +128,14 @@ impl Lookup {
     pub(crate) fn complaint(&self, waiting: u64) -> Option<String> {
         let (name, why) = (self.service.name(), self.health.ended()?);
         let wait = if waiting == 1 { "request waits" } else { "requests wait" };
-        Some(format!(
-            "{name} at {} failed {FAILURES} times in a row, last with {why}; it is left alone in this run, and {waiting} {wait}: the same command asks again",
-            self.endpoint
-        ))
+        Some(format!("{name} at {} {why}; it is left alone in this run, and {waiting} {wait}: the same command asks again", self.endpoint))
     }
 
-    /// How many pairs the query of a request has by now; nothing when those are enough.
-    pub(crate) fn rank(engine: &Engine, url: &str) -> Option<u32> {
+    /// A request's depth by now, of how many pairs its query has and how often it failed; nothing when those pairs are enough.
+    pub(crate) fn rank(&self, engine: &Engine, url: &str) -> Option<u32> {
         match parse(url) {
             Some((_, query)) if !engine.wants_more(query) => None,
-            Some((_, query)) => Some(depth(engine.pairs_of(query))),
+            Some((_, query)) => Some(depth(engine.pairs_of(query)) + self.health.falls(url).min(u32::MAX / FALL) * FALL),
             // One that cannot be read is leased and counted.
             None => Some(0),
         }
@@ -154,7 +159,7 @@ fn request(url: &Url, query: u32, pairs: u64) -> PageLink {
 }
 
 fn depth(pairs: u64) -> u32 {
-    u32::try_from(pairs).unwrap_or(u32::MAX)
+    pairs.min(u64::from(FALL - 1)) as u32
 }
 
 /// The request and its query.
@@ -203,9 +208,9 @@ pub(crate) async fn run(engine: Arc<Engine>, job: Job, lookup: Arc<Lookup>) -> R
 /// Makes the requests one after the other, until the job has as many candidates as it may, or the service fails too often.
 async fn ask_all(engine: &Arc<Engine>, requests: Vec<PageLink>, lookup: &Lookup, deadline: Instant) -> Harvest {
     let mut harvest = Harvest::default();
-    let mut requests = requests.into_iter();
+    let mut requests = VecDeque::from(requests);
     let mut any = false;
-    for link in requests.by_ref() {
+    while let Some(link) = requests.pop_front() {
         let full = harvest.candidates.len() >= engine.options.sizes.candidates / 2;
         let over = any && (full || Instant::now() > deadline);
         if over || engine.options.stop.is_cancelled() || lookup.has_ended() {
@@ -215,60 +220,109 @@ async fn ask_all(engine: &Arc<Engine>, requests: Vec<PageLink>, lookup: &Lookup,
         any = true;
         engine.meter.add(1);
         match parse(&link.url) {
-            Some((url, query)) if engine.wants_more(query) => ask(engine, &mut harvest, link.url, &url, query, lookup).await,
+            Some((url, query)) if engine.wants_more(query) => {
+                // One that is made again stays first, after a pause: others would fare no better.
+                ask(engine, &mut harvest, link, &url, query, lookup).await.into_iter().for_each(|again| requests.push_front(again));
+            }
             Some(_) => harvest.decide(link.url, outcome::FULL),
             None => harvest.decide(link.url, outcome::UNSAFE_ADDRESS),
         }
     }
-    harvest.waiting.extend(requests.map(|link| link.url));
+    harvest.waiting.extend(requests.into_iter().map(|link| link.url));
     harvest
 }
 
-/// Makes one request and takes its pairs.
-async fn ask(engine: &Arc<Engine>, harvest: &mut Harvest, link: String, url: &Url, query: u32, lookup: &Lookup) {
+/// Makes one request and takes its pairs; gives the request back when it is to be made again at once.
+async fn ask(engine: &Arc<Engine>, harvest: &mut Harvest, link: PageLink, url: &Url, query: u32, lookup: &Lookup) -> Option<PageLink> {
     let reply = engine.fetcher.get(url, Want::Answer, &engine.options.stop).await;
     harvest.tally.learn(reply.traffic);
-    let answer = match reply.result {
-        Ok(body) => lookup.search.read(url, &body.bytes),
-        Err(Refusal::Closed) => return harvest.waiting.push(link),
-        Err(Refusal::Because(outcome, why)) => return refuse(engine, harvest, link, lookup, outcome, &why),
+    let is_first = lookup.search.first(engine.query_text(query)) == *url;
+    let trouble = |outcome, why| Trouble { outcome, why, pause: None, is_first, is_said: false };
+    let (answer, pause) = match reply.result {
+        Ok(body) => (lookup.search.read(url, &body.bytes), body.asked_for),
+        Err(Refusal::Closed) => {
+            harvest.waiting.push(link.url);
+            return None;
+        }
+        Err(Refusal::Because(outcome, why)) => return refuse(engine, harvest, link, lookup, trouble(outcome, why)),
     };
-    match answer {
+    let trouble = match answer {
         Answer::Results { images, next } => {
-            lookup.health.answered(&link);
-            harvest.decide(link, outcome::OK);
+            lookup.health.answered(&link.url);
+            harvest.decide(link.url, outcome::OK);
             let source = format!("{}:{}", lookup.service.name(), engine.query_text(query));
-            for (found, page_url) in images.into_iter().take(MAX_RESULTS) {
+            for (found, page_url) in images {
                 take(engine, harvest, found, &page_url, &source);
             }
             // That of a query with enough is never made before the cap is raised.
             harvest.links.extend(next.map(|next| request(&next, query, engine.pairs_of(query))));
+            return None;
         }
-        Answer::Busy => refuse(engine, harvest, link, lookup, outcome::HTTP_429, "it says that it is busy"),
-        Answer::Refused(why) => refuse(engine, harvest, link, lookup, outcome::HTTP_4XX, &why),
-        Answer::Unreadable(why) => refuse(engine, harvest, link, lookup, UNREADABLE, &format!("no answer of such a service: {why}")),
+        Answer::Busy(why) => Trouble { pause, is_said: true, ..trouble(outcome::HTTP_429, format!("it says that it is busy: {why}")) },
+        Answer::Failed(why) => Trouble { pause, is_said: true, ..trouble(outcome::HTTP_5XX, why) },
+        Answer::Refused(why) => trouble(outcome::HTTP_4XX, why),
+        Answer::Unreadable(why) => trouble(UNREADABLE, format!("no answer of such a service: {why}")),
+    };
+    refuse(engine, harvest, link, lookup, trouble)
+}
+
+/// What went wrong with a request.
+struct Trouble {
+    outcome: &'static str,
+    why: String,
+    /// How long the service asks to be left alone.
+    pause: Option<Duration>,
+    /// Whether its query's first results were asked for.
+    is_first: bool,
+    /// Whether the service says so itself in an answer, which the fetcher takes for a good one and makes no second time.
+    is_said: bool,
+}
+
+impl Trouble {
+    /// Whether it may pass.
+    fn passes(&self) -> bool {
+        self.outcome == UNREADABLE || outcome::FAILURES.contains(&self.outcome) && self.outcome != outcome::HTTP_4XX
+    }
+
+    /// Whether the service is too busy, for this request and all others.
+    fn is_busy(&self) -> bool {
+        self.outcome == outcome::HTTP_429 || self.why.starts_with("503")
+    }
+
+    /// Whether it says something about the service, not only about this request.
+    fn is_of_the_service(&self) -> bool {
+        self.is_busy() || [outcome::CONNECT, outcome::DNS].contains(&self.outcome)
+    }
+
+    /// Whether the request is made again after a pause, when so many failed since the last answer.
+    fn is_worth_a_wait(&self, in_a_row: u32) -> bool {
+        self.is_busy() || self.is_said && in_a_row < TRIES
     }
 }
 
-/// Notes that a request gave nothing: one that may do better later waits.
-fn refuse(engine: &Engine, harvest: &mut Harvest, link: String, lookup: &Lookup, outcome: &'static str, why: &str) {
-    tracing::warn!(url = %link, outcome, why, "a search failed");
+/// Notes that a request gave nothing: one that may do better later waits, or is given back to be made again.
+fn refuse(engine: &Engine, harvest: &mut Harvest, link: PageLink, lookup: &Lookup, trouble: Trouble) -> Option<PageLink> {
+    let Trouble { outcome, why, .. } = &trouble;
+    tracing::warn!(url = %link.url, outcome, why, "a search failed");
     let said = if why.is_empty() { outcome.to_string() } else { format!("{outcome} ({why})") };
-    let passes = outcome == UNREADABLE || outcome::FAILURES.contains(&outcome) && outcome != outcome::HTTP_4XX;
-    if !passes {
-        lookup.health.refused(&said);
-        return harvest.decide(link, outcome);
-    }
-    match lookup.health.failed(&link, &said) {
-        Verdict::Decided => harvest.decide(link, outcome),
-        Verdict::Again(in_a_row) => {
-            if outcome == outcome::HTTP_429 || why.starts_with("503") {
-                let pause = engine.options.backoff.saturating_mul(BUSY_PAUSE << (in_a_row - 1).min(4));
-                engine.fetcher.pause(&lookup.endpoint, pause);
-            }
-            harvest.waiting.push(link);
+    if !trouble.passes() {
+        // A service that has no more pages of an answer to give is well.
+        if trouble.is_first {
+            lookup.health.refused(&said);
         }
+        harvest.decide(link.url, outcome);
+        return None;
     }
+    match lookup.health.failed(&link.url, link.depth / FALL, trouble.is_of_the_service(), &said) {
+        Verdict::Decided => harvest.decide(link.url, outcome),
+        Verdict::Again(in_a_row) if trouble.is_worth_a_wait(in_a_row) => {
+            let pause = engine.options.backoff.saturating_mul(BUSY_PAUSE << (in_a_row - 1).min(4));
+            engine.fetcher.pause(&lookup.endpoint, trouble.pause.map_or(pause, |asked| asked.min(MAX_PAUSE)));
+            return Some(link);
+        }
+        Verdict::Again(_) => harvest.waiting.push(link.url),
+    }
+    None
 }
 
 fn take(engine: &Arc<Engine>, harvest: &mut Harvest, found: Found, page_url: &str, source: &str) {
@@ -294,7 +348,7 @@ mod tests {
     fn requests_keep_their_query() {
         let url = Url::parse("http://e.org/?q=a%20cat&page=2").expect("a URL");
         let link = request(&url, 17, 1 << 40);
-        assert_eq!((parse(&link.url), link.depth), (Some((url, 17)), u32::MAX));
+        assert_eq!((parse(&link.url), link.depth), (Some((url, 17)), FALL - 1));
         assert_eq!(parse("http://e.org/#x"), None);
     }
 }

@@ -9,8 +9,9 @@ use shards::{Sample, outcome, script};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-/// Hosts listed.
+/// Hosts and licences listed.
 const TOP_HOSTS: usize = 20;
+const TOP_LICENCES: usize = 10;
 /// Hosts counted apart, so that a hostile corpus cannot fill the memory; further ones are counted together.
 const MAX_HOSTS: usize = 1 << 20;
 /// Upper bounds of the classes of caption lengths in words, and of sides in pixels.
@@ -32,6 +33,10 @@ pub(crate) struct Card {
     /// The days of the first and the last decision.
     days: Option<(String, String)>,
     sources: Vec<String>,
+    /// Pairs of the pool with a licence, with an author, and by licence.
+    licensed: u64,
+    authored: u64,
+    licences: BTreeMap<String, u64>,
 }
 
 impl Card {
@@ -56,6 +61,7 @@ impl Card {
         self.outcomes = seen.outcomes.clone();
         self.days = seen.times.map(|(first, last)| (day(first), day(last)));
         self.sources = sources.to_vec();
+        (self.licensed, self.authored, self.licences) = (seen.licensed, seen.authored, seen.licences.clone());
     }
 
     /// Number of different hosts.
@@ -149,9 +155,10 @@ impl Card {
         writeln!(
             out,
             "\n{opted} pairs were left out because `robots.txt`, a header or a page's own words refuse the use; {} were taken down on request \
-             since. Licences are not recorded.\n",
+             since.\n",
             self.outcomes.get("removed").unwrap_or(&0)
         )?;
+        self.write_rights(out)?;
         writeln!(out, "| what became of a pair that was seen | pairs |\n|---|---:|")?;
         for (outcome, n) in &self.outcomes {
             let outcome: String = outcome.chars().filter(|c| c.is_ascii_alphanumeric() || "-_:".contains(*c)).collect();
@@ -159,6 +166,33 @@ impl Card {
         }
         writeln!(out)
     }
+}
+
+impl Card {
+    /// What sources and pages say of the rights in the pool's pairs.
+    fn write_rights(&self, out: &mut String) -> std::fmt::Result {
+        let pairs = self.outcomes.get(outcome::OK).unwrap_or(&0);
+        writeln!(
+            out,
+            "Of the {pairs} pairs of the pool {} name a licence and {} an author, as their sources have it; nobody has checked it.\n",
+            self.licensed, self.authored
+        )?;
+        if self.licences.is_empty() {
+            return Ok(());
+        }
+        writeln!(out, "| licence, the {TOP_LICENCES} most frequent | pairs |\n|---|---:|")?;
+        let mut licences: Vec<(&String, &u64)> = self.licences.iter().collect();
+        licences.sort_by_key(|(licence, n)| (std::cmp::Reverse(**n), *licence));
+        for (licence, n) in licences.iter().take(TOP_LICENCES) {
+            writeln!(out, "| {} | {n} |", plain(licence))?;
+        }
+        writeln!(out)
+    }
+}
+
+/// A stranger's text, so that it cannot break out of a table or become a link.
+fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_alphanumeric() || " -._:/+".contains(c) { c } else { '?' }).collect()
 }
 
 /// The day of a time in milliseconds since 1970, as `2026-11-24`.
@@ -206,6 +240,17 @@ mod tests {
     fn days_of_times() {
         let expected = [(0, "1970-01-01"), (951_782_400_000, "2000-02-29"), (1_795_478_400_000, "2026-11-24"), (-1, "1969-12-31")];
         expected.into_iter().for_each(|(time, text)| assert_eq!(day(time), text));
+    }
+
+    #[test]
+    fn rights_are_counted() {
+        let mut card = Card { licensed: 3, authored: 1, ..Card::default() };
+        card.outcomes.insert("ok".to_string(), 5);
+        card.licences = [("CC0", 1), ("CC BY 4.0|<b>", 2)].map(|(name, n)| (name.to_string(), n)).into();
+        let mut out = String::new();
+        card.write_rights(&mut out).expect("written");
+        assert!(out.starts_with("Of the 5 pairs of the pool 3 name a licence and 1 an author"), "{out}");
+        assert!(out.contains("| CC BY 4.0??b? | 2 |\n| CC0 | 1 |"), "{out}");
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use crate::Error;
 use crate::filters::Rule;
-use shards::{ImageId, Meter, PairId, Row, TableReader, hash_file, table_row};
+use shards::{ImageId, Meter, PairId, Row, TableReader, hash_file, outcome, table_row};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -60,6 +60,10 @@ table_row! {
         outcome: String,
         /// When that was decided, in milliseconds since 1970 UTC.
         time_ms: i64,
+        /// The licence that is said of it.
+        licence: String,
+        /// Who made it, as far as that is said.
+        author: String,
     }
 }
 
@@ -200,6 +204,11 @@ pub(crate) fn pictures_by_caption(pool: &Pool) -> Vec<(u64, u32)> {
     both.chunk_by(|a, b| a.0 == b.0).map(|run| (run[0].0, run.len() as u32)).collect()
 }
 
+/// Licences counted apart, so that a hostile corpus cannot fill the memory; further ones count as named.
+const MAX_LICENCES: usize = 1 << 16;
+/// Characters of a licence by which it is counted.
+const MAX_LICENCE_CHARS: usize = 100;
+
 /// What is counted of all candidates.
 #[derive(Default)]
 pub(crate) struct Seen {
@@ -209,6 +218,26 @@ pub(crate) struct Seen {
     pub(crate) outcomes: BTreeMap<String, u64>,
     /// The first and the last decision, in milliseconds since 1970 UTC; pairs whose time is not known do not count.
     pub(crate) times: Option<(i64, i64)>,
+    /// Pairs of the pool with a licence, and with an author.
+    pub(crate) licensed: u64,
+    pub(crate) authored: u64,
+    /// Pairs of the pool by licence.
+    pub(crate) licences: BTreeMap<String, u64>,
+}
+
+impl Seen {
+    /// Counts what is said of the rights in a pair of the pool.
+    fn count_rights(&mut self, row: &SeenQueries) {
+        self.authored += u64::from(!row.author.is_empty());
+        if row.licence.is_empty() {
+            return;
+        }
+        self.licensed += 1;
+        let name: String = row.licence.chars().take(MAX_LICENCE_CHARS).collect();
+        if self.licences.len() < MAX_LICENCES || self.licences.contains_key(&name) {
+            *self.licences.entry(name).or_default() += 1;
+        }
+    }
 }
 
 /// Counts the candidates, for each of `queries` queries too. A pair has one row in all candidate tables, so rows count.
@@ -219,6 +248,9 @@ pub(crate) fn count_candidates(candidates: &Segments, queries: usize, meter: &Me
         if row.time_ms > 0 {
             let (first, last) = seen.times.unwrap_or((row.time_ms, row.time_ms));
             seen.times = Some((first.min(row.time_ms), last.max(row.time_ms)));
+        }
+        if row.outcome == outcome::OK {
+            seen.count_rights(&row);
         }
         match seen.outcomes.get_mut(&row.outcome) {
             Some(n) => *n += 1,

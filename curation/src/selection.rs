@@ -33,6 +33,9 @@ pub struct SelectOptions {
     pub filters: Filters,
     /// The segments that the catalogue knows as committed; `None` takes all that are there.
     pub segments: Option<Vec<u64>>,
+    /// The cap by which the pool was fetched, headroom included, 0 for none; `None` takes the corpus' own, which a raise that was cut off
+    /// has not reached.
+    pub fetched: Option<u64>,
     /// Where the pairs come from, as `KIND:PLACE`, for the card.
     pub sources: Vec<String>,
 }
@@ -46,6 +49,7 @@ impl SelectOptions {
             per_query: None,
             filters: Filters::default(),
             segments: None,
+            fetched: None,
             sources: Vec::new(),
         }
     }
@@ -175,7 +179,9 @@ impl Corpus {
         let texts = read_queries(&list)?;
         let seen = seen.queries.clone();
         let headroom = self.meta.properties.get("headroom").and_then(|value| value.as_f64()).unwrap_or(DEFAULT_HEADROOM);
-        let fetched = if crawled == 0 { f64::INFINITY } else { crawled as f64 * headroom.max(1.0) };
+        // As the crawl rounds it.
+        let fetched = options.fetched.map_or_else(|| (crawled as f64 * headroom.max(1.0)).ceil(), |fetched| fetched as f64);
+        let fetched = if fetched == 0.0 { f64::INFINITY } else { fetched };
         let cap = Cap { seed, per_query };
         Ok(Some((cap, Balance::new(cap, fetched, texts, seen))))
     }

@@ -9,7 +9,7 @@ mod segment;
 mod tars;
 mod uids;
 
-pub use segment::{PoolImport, PoolSource, Queries, Segment, pool_sources};
+pub use segment::{PoolImport, PoolSource, Queries, Segment, pool_sources, tables_without_tar};
 
 use crate::census::Census;
 use crate::pack::{MAX_IMAGE_BYTES, ShardLimits, write_json};
@@ -21,6 +21,8 @@ use std::path::{Path, PathBuf};
 const AT_ONCE: usize = 64;
 /// Files named in the summary for each reason.
 const MAX_NAMES: usize = 20;
+/// What is said of a folder without tars. img2dataset writes other forms too, its `files` by default.
+const NO_TARS: &str = "there are no .tar files in it; of img2dataset, only what --output_format=webdataset writes is read";
 /// Folder names that are splits, and the splits.
 const SPLITS: [(&str, &str); 5] = [("train", "train"), ("val", "val"), ("valid", "val"), ("validation", "val"), ("test", "test")];
 
@@ -63,6 +65,10 @@ impl ImportSummary {
     fn count(&mut self, sample: &Sample) {
         self.samples += 1;
         self.census.count(sample);
+    }
+
+    fn leave_out_many(&mut self, reason: &str, count: u64) {
+        *self.left_out.entry(reason.to_string()).or_default() += count;
     }
 
     fn leave_out(&mut self, reason: &str, name: impl std::fmt::Display, why: impl std::fmt::Display) {

@@ -56,7 +56,9 @@ pub use error::Error;
 pub use files::{AtomicFile, hash_file, remove_temporaries, sync_folder, write_atomic};
 pub use folder::AtomicFolder;
 pub use ids::{ImageId, PairId};
-pub use import::{IMPORT_KINDS, ImportOptions, ImportSummary, PoolImport, PoolSource, Queries, Segment, import, pool_sources};
+pub use import::{
+    IMPORT_KINDS, ImportOptions, ImportSummary, PoolImport, PoolSource, Queries, Segment, import, pool_sources, tables_without_tar,
+};
 pub use jpeg::{Jpeg, jpeg_size};
 pub use ledger::{Commit, HostDelta, Job, JobKind, NewJob, PageLink, SegmentTotals, TakenUp};
 pub use leftovers::leftovers;

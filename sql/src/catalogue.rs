@@ -181,14 +181,12 @@ fn migrate(connection: &mut Connection, path: &Path) -> Result<(), Error> {
 /// Opens without the right to write. Where the folder cannot be written either, SQLite needs to be told that nobody else
 /// can change the file.
 fn connect_read_only(path: &Path) -> Result<Connection, Error> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let opened = Connection::open_with_flags(path, flags).map_err(Error::catalogue("open tables", path))?;
-    opened.busy_timeout(PATIENCE).map_err(Error::catalogue("set a timeout", path))?;
+    let opened = look(path).map_err(Error::catalogue("open tables", path))?;
     let connection = match check(&opened, path) {
         Ok(_) => opened,
-        Err(Error::Catalogue { source, .. }) if source.sqlite_error_code() == Some(rusqlite::ErrorCode::CannotOpen) => {
-            Connection::open_with_flags(immutable(path), flags | OpenFlags::SQLITE_OPEN_URI)
-                .map_err(Error::catalogue("open tables", path))?
+        Err(Error::Catalogue { source, .. }) if needs_to_write(&source) => {
+            let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+            Connection::open_with_flags(immutable(path), flags).map_err(Error::catalogue("open tables", path))?
         }
         Err(error) => return Err(error),
     };
@@ -197,6 +195,25 @@ fn connect_read_only(path: &Path) -> Result<Connection, Error> {
         version if version < MIGRATIONS.len() => updated_copy(&connection, path),
         _ => Ok(connection),
     }
+}
+
+/// A connection that changes nothing. SQLite makes two files beside the catalogue even for a look, and only a connection with the right to
+/// write takes them away again when it closes; it has that right where no such file is there that another program may have left.
+fn look(path: &Path) -> rusqlite::Result<Connection> {
+    let mut beside = path.as_os_str().to_os_string();
+    beside.push("-wal");
+    let right = if Path::new(&beside).exists() { OpenFlags::SQLITE_OPEN_READ_ONLY } else { OpenFlags::SQLITE_OPEN_READ_WRITE };
+    let opened = Connection::open_with_flags(path, right | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    opened.busy_timeout(PATIENCE)?;
+    opened.pragma_update(None, "query_only", true)?;
+    Ok(opened)
+}
+
+/// Whether SQLite could not read because it may not make its files beside the catalogue: the folder is another user's, or its disk is
+/// read-only.
+fn needs_to_write(error: &rusqlite::Error) -> bool {
+    use rusqlite::ErrorCode::{CannotOpen, ReadOnly};
+    matches!(error.sqlite_error_code(), Some(CannotOpen | ReadOnly))
 }
 
 /// An older catalogue as one of this version, in memory: who only looks leaves the file as it is.
@@ -320,6 +337,25 @@ mod tests {
         assert!(matches!(second.reopen(), Err(Error::Claimed { .. })));
         drop(first);
         second.reopen().expect("free again");
+    }
+
+    #[test]
+    fn a_look_leaves_no_files_behind() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("catalog.sqlite");
+        Catalogue::open(&path).expect("made").source("urls", "a").expect("added");
+        let names = || {
+            let mut names: Vec<_> = std::fs::read_dir(dir.path()).expect("listed").flatten().map(|entry| entry.file_name()).collect();
+            names.sort();
+            names
+        };
+        let (before, bytes) = (names(), std::fs::read(&path).expect("read"));
+        let looked = Catalogue::open_read_only(&path).expect("opened");
+        assert_eq!(looked.sources().expect("read").len(), 1);
+        let error = looked.source("urls", "b").expect_err("only looked at");
+        assert!(error.to_string().contains("cannot be written"), "{error}");
+        drop(looked);
+        assert_eq!((names(), std::fs::read(&path).expect("read")), (before, bytes));
     }
 
     #[test]

@@ -46,6 +46,14 @@ impl Catalogue {
         Ok(self.read("find a job", statement!("plan_newest"), [signed(source)], |row| row.get(0))?.pop())
     }
 
+    /// The inputs of all jobs of a kind that a source ever had, the first recorded first.
+    ///
+    /// # Errors
+    /// `Catalogue` when the file cannot be read.
+    pub fn payloads(&self, source: u64, kind: JobKind) -> Result<Vec<String>, Error> {
+        self.read("list jobs", statement!("job_payloads"), (signed(source), kind.name()), |row| row.get(0))
+    }
+
     /// Moves a source to a state.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! What the catalogue knows: counters, segments, hosts, outcomes, the state of the whole, and small things to remember.
 
-use crate::catalogue::{statement, unsigned};
+use crate::catalogue::{signed, statement, unsigned};
 use crate::{Catalogue, Error, Source};
 use shards::HostDelta;
 
@@ -142,6 +142,22 @@ impl Catalogue {
         self.read("list outcomes", statement!("outcomes"), [], |row| Ok((row.get(0)?, unsigned(row, 1)?)))
     }
 
+    /// Corrects what is counted after rows were taken down: decisions by outcome, and by segment the rows of its pool file.
+    ///
+    /// # Errors
+    /// `Catalogue` when the file cannot be written; nothing is changed then.
+    pub fn recount(&self, outcomes: &[(String, u64)], pairs: &[(u64, u64)]) -> Result<(), Error> {
+        self.write("correct counts", |transaction| {
+            for (outcome, count) in outcomes {
+                transaction.execute(statement!("outcome_set"), (outcome, signed(*count)))?;
+            }
+            for (segment, pairs) in pairs {
+                transaction.execute(statement!("segment_pairs"), (signed(*segment), signed(*pairs)))?;
+            }
+            Ok(())
+        })
+    }
+
     /// The state of the whole corpus.
     ///
     /// # Errors
@@ -221,6 +237,13 @@ mod tests {
         let held = catalogue.segments_held().expect("read");
         assert_eq!((held.len(), held[0].id, held[0].candidates, held[0].pairs, held[0].bytes), (1, done.id, 10, 6, 4096));
         assert!(catalogue.damage().expect("checked").is_empty());
+        assert_eq!(catalogue.payloads(list, JobKind::Fetch).expect("read").len(), 4);
+        catalogue.recount(&[("removed".to_string(), 2)], &[(done.id, 4)]).expect("counted");
+        assert_eq!(
+            (catalogue.outcomes().expect("read"), catalogue.status().expect("read").totals.pairs),
+            (vec![("removed".to_string(), 2)], 4)
+        );
+        catalogue.recount(&[], &[(done.id, 6)]).expect("counted");
         assert_eq!(status.totals, Totals { segments: 1, candidates: 10, pairs: 6, bytes: 4096, hosts: 0, queries_seen: 1 });
     }
 

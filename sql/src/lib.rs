@@ -24,6 +24,7 @@ mod known;
 mod lake;
 mod near;
 mod parameters;
+mod pitfalls;
 mod place;
 mod records;
 mod render;

@@ -6,6 +6,9 @@ use crate::near::near;
 use crate::statement::{Token, Tokens, is_word};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// From here on not every whole number is one of 64 bits, and the engine takes what has no point for one.
+const WHOLE: f64 = 9_007_199_254_740_992.0;
+
 /// Values by name.
 #[derive(Clone, Debug, Default)]
 pub struct Parameters(BTreeMap<String, String>);
@@ -103,18 +106,32 @@ fn places(text: &str) -> Vec<(&str, usize, usize)> {
 
 /// A number as it is, in brackets when negative; text in quotes. Text that is quoted already is always text.
 fn literal(value: &str) -> String {
-    let digits = value.strip_prefix('-').unwrap_or(value);
-    // Ids such as 007 are text.
-    let canonical = !digits.starts_with('0') || digits == "0" || digits.starts_with("0.");
-    let numeric = digits.starts_with(|c: char| c.is_ascii_digit())
-        && digits.ends_with(|c: char| c.is_ascii_digit())
-        && digits.chars().all(|c| c.is_ascii_digit() || c == '.')
-        && value.parse::<f64>().is_ok_and(f64::is_finite);
-    if numeric && canonical {
-        return if value.starts_with('-') { format!("({value})") } else { value.to_string() };
+    match number(value) {
+        Some(number) if number.starts_with('-') => format!("({number})"),
+        Some(number) => number,
+        None => {
+            let text = value.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\'')).unwrap_or(value);
+            format!("'{}'", text.replace('\'', "''"))
+        }
     }
-    let text = value.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\'')).unwrap_or(value);
-    format!("'{}'", text.replace('\'', "''"))
+}
+
+/// A number as the engine reads it: `1e5` is written out. Ids such as 007 are text.
+fn number(value: &str) -> Option<String> {
+    let digits = value.strip_prefix('-').unwrap_or(value);
+    let canonical = !digits.starts_with('0') || digits == "0" || digits.starts_with("0.");
+    let (mantissa, exponent) = digits.split_once(['e', 'E']).map_or((digits, None), |(mantissa, exponent)| (mantissa, Some(exponent)));
+    let plain = mantissa.starts_with(|c: char| c.is_ascii_digit())
+        && mantissa.ends_with(|c: char| c.is_ascii_digit())
+        && mantissa.chars().all(|c| c.is_ascii_digit() || c == '.');
+    let number = value.parse::<f64>().ok().filter(|number| number.is_finite() && plain && canonical)?;
+    // Hex digits may look so too, but not with so small an exponent.
+    match exponent.map(|exponent| exponent.trim_start_matches(['+', '-']).len()) {
+        None => Some(value.to_string()),
+        Some(1..=3) if number.abs() < WHOLE => Some(number.to_string()),
+        Some(1..=3) => Some(format!("{number}.0")),
+        Some(_) => None,
+    }
 }
 
 #[cfg(test)]
@@ -134,14 +151,25 @@ mod tests {
 
     #[test]
     fn no_value_becomes_sql() {
-        for hostile in ["'; drop table x; --", "' or '1'='1", "1 or 1", "1; select 2", "1e5", "0x10", "", "007", "1.", "-", "NaN", "''"] {
+        for hostile in
+            ["'; drop table x; --", "' or '1'='1", "1 or 1", "1; select 2", "1e5000", "e5", "1e", "0x10", "", "007", "1.", "-", "NaN", "''"]
+        {
             let text = bound("select :v", &[&format!("v={hostile}")]).expect("bound");
             let literal = &text["select ".len()..];
             assert!(literal.starts_with('\'') && literal.ends_with('\''), "{literal}");
             assert_eq!(literal[1..literal.len() - 1].replace("''", "").matches('\'').count(), 0, "{literal}");
             assert_eq!(crate::statement::only(&text).expect("one"), text);
         }
-        let numbers = [("5", "5"), ("-5", "(-5)"), ("0.25", "0.25"), ("'5'", "'5'"), ("a=b", "'a=b'")];
+        let numbers = [
+            ("5", "5"),
+            ("-5", "(-5)"),
+            ("0.25", "0.25"),
+            ("1e5", "100000"),
+            ("-2.5E-3", "(-0.0025)"),
+            ("1e16", "10000000000000000.0"),
+            ("'5'", "'5'"),
+            ("a=b", "'a=b'"),
+        ];
         for (value, shown) in numbers {
             assert_eq!(bound(":v", &[&format!("v={value}")]).expect("bound"), shown);
         }

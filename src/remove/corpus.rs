@@ -2,7 +2,10 @@
 
 use super::Done;
 use crate::failure::Failure;
-use shards::{Candidate, Meter, PoolRow, Removal, Removed, TableReader, erase, rewrite as rewrite_table, take_down};
+use shards::{
+    Candidate, Meter, PairId, PoolRow, Removal, Removed, TableReader, erase, outcome, rewrite as rewrite_table, table_row, take_down,
+};
+use std::collections::{BTreeMap, HashSet};
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
@@ -67,7 +70,51 @@ pub(super) fn rewrite(corpus: &Path, now_ms: i64, done: &mut Done, meter: &Meter
     for path in tables(&corpus.join("candidates"))?.into_iter().chain(tables(&corpus.join("plans"))?) {
         candidates(&path, &removed, done, meter)?;
     }
-    Ok(())
+    meter.say("counts");
+    recount(corpus)
+}
+
+/// Makes the catalogue's counts those of the tables again. What was interrupted before this step is counted by the next call.
+fn recount(corpus: &Path) -> Result<(), Failure> {
+    let path = corpus.join("catalog.sqlite");
+    if !path.exists() {
+        return Ok(());
+    }
+    let catalogue = sql::Catalogue::open(&path)?;
+    let (mut pairs, mut outcomes) = (Vec::new(), BTreeMap::<String, u64>::new());
+    for segment in catalogue.segments_held()? {
+        if segment.pairs > 0 {
+            let rows = TableReader::<PoolRow>::open_all(&corpus.join(format!("pool/{:05}.parquet", segment.id)))?.row_count();
+            pairs.push((segment.id, rows));
+        }
+        let table = TableReader::<Outcome>::open_all(&corpus.join(format!("candidates/{:05}.parquet", segment.id)))?;
+        // Rows that a killed crawl moved to a plan are counted by nobody until they are decided anew.
+        let moved = if table.row_count() == segment.candidates { HashSet::new() } else { crawler::moved_from(corpus, segment.id)? };
+        for batch in table {
+            for row in batch?.into_iter().filter(|row| !moved.contains(&row.pair_id)) {
+                *outcomes.entry(row.outcome).or_default() += 1;
+            }
+        }
+    }
+    // Other names count pages, list rows and pairs that have no row.
+    let counted = outcome::ALL.iter().filter(|name| **name != outcome::DUPLICATE_URL);
+    let known = catalogue.outcomes()?;
+    let is_known = |name: &str| known.iter().any(|(known, _)| known == name);
+    let outcomes: Vec<(String, u64)> = counted
+        .map(|name| (name.to_string(), outcomes.get(*name).copied().unwrap_or(0)))
+        .filter(|(name, count)| *count > 0 || is_known(name))
+        .collect();
+    Ok(catalogue.recount(&outcomes, &pairs)?)
+}
+
+table_row! {
+    /// The columns of a candidate that are needed to count it.
+    struct Outcome in "candidates" {
+        /// The pair.
+        pair_id: PairId,
+        /// What became of it.
+        outcome: String,
+    }
 }
 
 /// A segment: its tar first, so that rows lead to what is still to be erased until it is.

@@ -204,6 +204,10 @@ pub fn run(flags: &cli::Report) -> Result<(), Failure> {
             return Err(Failure::Usage(format!("{what} {} is no folder", folder.display())));
         }
     }
+    // A page about a folder that is no corpus would be empty.
+    if let Some(folder) = &corpus {
+        crate::corpus::Properties::read(folder)?;
+    }
     let Some(home) = flags.run.as_ref().or(corpus.as_ref()) else {
         return Err(Failure::Usage("there is no corpus here: give --corpus DIR, --run DIR or both".to_string()));
     };

@@ -15,7 +15,11 @@ pub(super) fn selection(findings: &mut Findings, folder: &Path) {
     let meta = findings.meta(folder, "selection", AGAIN);
     let corpus = folder.join("../..");
     if let Some(meta) = &meta {
-        findings.parent(meta, "corpus", &corpus.join("meta.json"), folder, "put back the corpus' meta.json");
+        // Its cap may be raised, and nothing else in it ever changes.
+        let made_from = meta.parents.get("corpus");
+        if made_from.is_some_and(|hash| hash_file(&corpus.join("meta.json")).is_ok_and(|found| found != *hash)) {
+            findings.remark(folder, "the corpus has another cap since; `diptych curate` makes the selection anew");
+        }
         findings.parent(meta, "queries", &corpus.join("queries.parquet"), folder, "put back the list that the corpus was begun with");
         if meta.parents.get("pool").is_some_and(|hash| pool_hash(&corpus).as_ref() != Some(hash)) {
             findings.remark(folder, "the pool has grown or changed since; `diptych curate` makes the selection anew");

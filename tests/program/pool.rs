@@ -119,3 +119,39 @@ fn killed_while_importing_nothing_is_lost_or_doubled() {
     assert_eq!(outcomes("killed"), outcomes("calm"));
     assert!(scratch.ok(&["verify", "killed"]).err.contains("no damage"));
 }
+
+#[test]
+fn tars_that_are_damaged_or_come_later_are_told_of_and_read_by_the_same_command() {
+    let scratch = Scratch::new();
+    let web = web::Web::generate(1, web::Size::SMALL);
+    web.write_test_set(&scratch.path("pictures"), &web.plan().seen[..4]).expect("written");
+    let count = downloaded(&scratch.path("data"), &scratch.path("pictures"));
+    let whole = std::fs::read(scratch.path("data/00000001.tar")).expect("read");
+    scratch.write("data/00000001.tar", &whole[..whole.len() / 2]);
+    let import = ["import", "img2dataset:data", "--corpus", "pool"];
+    let said = scratch.ok(&[&import[..], &["--per-query", "5"]].concat());
+    assert!(said.err.contains("damaged-tar") && said.err.contains("00000001.tar"), "{said}");
+
+    // Whole again, and two more of a download that still runs.
+    scratch.write("data/00000001.tar", &whole);
+    scratch.write("data/00000002.tar", "");
+    scratch.write("data/00000003.parquet", "PAR1");
+    let said = scratch.ok(&import);
+    for part in ["00000001.tar: it or its table has another size", "00000002.tar", "00000003.parquet: its tar is not there"] {
+        assert!(said.err.contains(part), "{part}\n{said}");
+    }
+    let outcomes = scratch.ok(&["sql", "--corpus", "pool", "-c", "-- all\nselect count(*) as n from pairs", "--format", "csv"]);
+    assert_eq!(outcomes.out.trim().lines().last(), Some(count.to_string().as_str()), "{outcomes}");
+    assert!(scratch.ok(&import).err.contains("imported 0 pairs of 0 new"));
+    assert!(scratch.ok(&["verify", "pool"]).err.contains("no damage"));
+
+    // The cap is a crawl's to set while there are imports only.
+    scratch.write("more.csv", "url,caption\nhttp://127.0.0.1:9/a.jpg,one more\n");
+    let crawl = ["crawl", "--corpus", "pool", "--source", "urls:more.csv", "--allow-private", "--retries", "0", "--per-query"];
+    scratch.ok(&[&import[..], &["--per-query", "0"]].concat());
+    scratch.ok(&[&crawl[..], &["20"]].concat());
+    scratch.fails(&[&crawl[..], &["10"]].concat(), 2, "contradicts");
+    scratch.fails(&[&import[..], &["--per-query", "0"]].concat(), 2, "raise it with diptych crawl");
+    scratch.write("files/00000/000.jpg", "x");
+    scratch.fails(&["import", "img2dataset:files", "--corpus", "other"], 1, "--output_format=webdataset");
+}

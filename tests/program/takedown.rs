@@ -54,6 +54,8 @@ fn what_is_named_is_gone_everywhere() {
     }
     let outcomes = scratch.ok(&["sql", "--format", "json", "-c", "select outcome, caption from candidates where outcome = 'removed'"]);
     assert_eq!(outcomes.out, "{\"outcome\":\"removed\",\"caption\":\"\"}\n".repeat(3), "{outcomes}");
+    let status = scratch.ok(&["status"]);
+    assert!(status.out.contains("pool       3 pairs of") && status.out.contains("removed 3"), "{status}");
     let said = scratch.ok(&["verify", "corpus", "corpus-shards", "set"]);
     assert!(said.err.contains("no damage"), "{said}");
     assert!(!said.out.contains("none of those checked"), "the lineage holds: {said}");

@@ -5,7 +5,8 @@
 
 use super::record::Record;
 use super::tars::{Group, OpenTar, below, groups};
-use super::{AT_ONCE, ImportOptions, ImportSummary, too_long, uids};
+use super::{AT_ONCE, ImportOptions, ImportSummary, NO_TARS, too_long, uids};
+use crate::table::caught;
 use crate::{
     Candidate, Error, ImageId, Measures, PoolRow, Received, Removed, SegmentTotals, Stored, TableWriter, TarWriter, canonical_url,
     clean_caption, outcome,
@@ -37,6 +38,38 @@ pub struct Segment {
     pub counters: Vec<(u32, u64)>,
     /// Pairs by outcome.
     pub outcomes: Vec<(String, u64)>,
+    /// What of the tar and its table could not be read, or is missing: each file with the reason.
+    pub remarks: Vec<String>,
+}
+
+impl PoolSource {
+    /// Bytes of the tar and its table: another number means other rows.
+    ///
+    /// # Errors
+    /// `Io` when one of them is not there any more.
+    pub fn bytes(&self) -> Result<u64, Error> {
+        let size = |path: &Path| Ok(std::fs::metadata(path).map_err(Error::io("open", path))?.len());
+        Ok(size(&self.tar)? + self.table.as_deref().map_or(Ok(0), size)?)
+    }
+}
+
+/// Tables of a folder of tars whose tar is missing: a download that still runs, or one that lost it.
+///
+/// # Errors
+/// `Io` when the folder cannot be listed.
+pub fn tables_without_tar(sources: &[PoolSource]) -> Result<Vec<PathBuf>, Error> {
+    let Some(folder) = sources.first().and_then(|source| source.tar.parent()) else { return Ok(Vec::new()) };
+    let mut tables = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(Error::io("list", folder))? {
+        let path = entry.map_err(Error::io("list", folder))?.path();
+        let is_numbered =
+            path.file_stem().and_then(|stem| stem.to_str()).is_some_and(|stem| stem.bytes().all(|byte| byte.is_ascii_digit()));
+        if is_numbered && path.extension().is_some_and(|end| end == "parquet") && !path.with_extension("tar").exists() {
+            tables.push(path);
+        }
+    }
+    tables.sort();
+    Ok(tables)
 }
 
 /// The tars of the folder that `source`, an `img2dataset:DIR` or `datacomp:DIR`, names; `None` for other kinds.
@@ -54,7 +87,7 @@ pub fn pool_sources(source: &str) -> Result<Option<Vec<PoolSource>>, Error> {
     };
     let sources: Vec<PoolSource> = below(&folder, 0)?.into_iter().map(with_table).collect();
     if sources.is_empty() {
-        return Err(Error::Unusable { path: folder, why: "there are no .tar files in it".to_string() });
+        return Err(Error::Unusable { path: folder, why: NO_TARS.to_string() });
     }
     Ok(Some(sources))
 }
@@ -89,11 +122,21 @@ impl<'a> PoolImport<'a> {
     /// # Errors
     /// `Io`, `Table` and `Tar` for what cannot be read or written as a whole; a damaged sample only costs itself.
     pub fn write(&mut self, source: &PoolSource, job: u64) -> Result<Segment, Error> {
-        let from = OpenTar { file: Stored::open_ahead(&source.tar)?, path: source.tar.clone(), shard: String::new(), split: None };
+        let from = OpenTar {
+            file: Stored::open_ahead(&source.tar)?,
+            path: source.tar.clone(),
+            shard: source.tar.display().to_string(),
+            split: None,
+        };
         let path = self.corpus.join(format!("pool/{job:05}.tar"));
         let (mut tar, mut rows, mut candidates): (Option<TarWriter>, Vec<PoolRow>, Vec<Candidate>) = Default::default();
         let mut damage = ImportSummary::default();
-        for chunk in groups(&from, &mut damage).chunks(AT_ONCE) {
+        let groups = groups(&from, &mut damage);
+        let mut remarks: Vec<String> = damage.names.clone();
+        if groups.is_empty() && remarks.is_empty() {
+            remarks.push(format!("{}: there are no samples in it", source.tar.display()));
+        }
+        for chunk in groups.chunks(AT_ONCE) {
             let subset = self.subset.as_deref();
             let read: Vec<Option<Found>> = chunk.par_iter().map(|group| read(&from, group, &self.options, subset)).collect();
             for found in read.into_iter().flatten() {
@@ -118,17 +161,30 @@ impl<'a> PoolImport<'a> {
             }
         }
         if let Some(table) = source.table.as_deref().filter(|_| self.subset.is_none()) {
-            for failed in failures(table)? {
-                let (outcome, detail) = (failed.outcome.clone(), failed.detail.clone());
-                let Some(mut failed) = self.claim(Candidate { outcome: String::new(), ..failed }) else { continue };
-                if failed.outcome.is_empty() {
-                    (failed.outcome, failed.detail) = (outcome, detail);
+            match rows_of(table) {
+                Ok(table_rows) => {
+                    candidates.extend(table_rows.failed.into_iter().filter_map(|failed| self.claim_failed(failed)));
+                    let lost = table_rows.successes.saturating_sub(groups.len() as u64);
+                    if lost > 0 {
+                        damage.leave_out_many("no-sample", lost);
+                        remarks.push(format!("{}: {lost} rows that it calls a success have no sample in the tar", table.display()));
+                    }
                 }
-                candidates.push(failed);
+                Err(error) => remarks.push(format!("{error}: its failed rows are left out")),
             }
         }
-        let segment = count(&candidates, rows.len() as u64, damage);
+        let segment = Segment { remarks, ..count(&candidates, rows.len() as u64, damage) };
         self.finish(job, tar, rows, candidates, segment)
+    }
+
+    /// A row that failed elsewhere, if its pair is new.
+    fn claim_failed(&mut self, failed: Candidate) -> Option<Candidate> {
+        let (outcome, detail) = (failed.outcome.clone(), failed.detail.clone());
+        let mut failed = self.claim(Candidate { outcome: String::new(), ..failed })?;
+        if failed.outcome.is_empty() {
+            (failed.outcome, failed.detail) = (outcome, detail);
+        }
+        Some(failed)
     }
 
     /// Takes a pair that is new; with an outcome when nothing is to be stored of it.
@@ -174,7 +230,7 @@ fn count(candidates: &[Candidate], pairs: u64, damage: ImportSummary) -> Segment
         candidate.query_ids.iter().for_each(|query| *counters.entry(*query).or_default() += 1);
     }
     damage.left_out.into_iter().for_each(|(reason, n)| *outcomes.entry(format!("row:{reason}")).or_default() += n);
-    Segment { totals, counters: counters.into_iter().collect(), outcomes: outcomes.into_iter().collect() }
+    Segment { totals, counters: counters.into_iter().collect(), outcomes: outcomes.into_iter().collect(), remarks: Vec::new() }
 }
 
 /// A picture with its bytes as stored.
@@ -283,24 +339,66 @@ fn outcome_of(status: &str, message: &str) -> &'static str {
     }
 }
 
-/// The rows of img2dataset's table that did not succeed, as candidates. Columns it lacks are taken for empty.
-fn failures(table: &Path) -> Result<Vec<Candidate>, Error> {
+/// What img2dataset's table says.
+#[derive(Default)]
+struct TableRows {
+    /// The rows that did not succeed, as candidates.
+    failed: Vec<Candidate>,
+    /// The number of the others.
+    successes: u64,
+}
+
+/// Reads img2dataset's table. Columns it lacks are taken for empty.
+fn rows_of(table: &Path) -> Result<TableRows, Error> {
     let file = File::open(table).map_err(Error::io("open", table))?;
-    let frame = ParquetReader::new(file).finish().map_err(Error::table("read", table))?;
+    let frame = caught(|| ParquetReader::new(file).finish()).map_err(Error::table("read", table))?;
     let text = |name: &str| frame.column(name).ok().and_then(|column| column.str().ok().cloned());
-    let (Some(urls), Some(statuses)) = (text("url"), text("status")) else { return Ok(Vec::new()) };
+    let (Some(urls), Some(statuses)) = (text("url"), text("status")) else { return Ok(TableRows::default()) };
     let (captions, messages) = (text("caption"), text("error_message"));
-    let mut failed = Vec::new();
+    let mut rows = TableRows::default();
     for row in 0..frame.height() {
         let of = |column: &Option<polars::prelude::StringChunked>| {
             column.as_ref().and_then(|column| column.get(row)).unwrap_or_default().to_string()
         };
         let status = statuses.get(row).unwrap_or_default();
-        let Some(url) = urls.get(row).and_then(|url| Url::parse(url).ok()).filter(|_| status != "success") else { continue };
+        if status == "success" {
+            rows.successes += 1;
+            continue;
+        }
+        let Some(url) = urls.get(row).and_then(|url| Url::parse(url).ok()) else { continue };
         let mut candidate = candidate(&canonical_url(&url), String::new(), clean_caption(&of(&captions)));
         candidate.detail = of(&messages).chars().take(200).collect();
         candidate.outcome = outcome_of(status, &candidate.detail).to_string();
-        failed.push(candidate);
+        rows.failed.push(candidate);
     }
-    Ok(failed)
+    Ok(rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_damaged_table_is_an_error() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("00000.parquet");
+        for bytes in [&b""[..], b"PAR1", b"PAR1xxxxxxxxPAR1", b"PAR1\x15\x04\x19\xff\xff\xff\xff\x0f\x00\x00\x09\x00\x00\x00PAR1"] {
+            std::fs::write(&path, bytes).expect("written");
+            assert!(rows_of(&path).is_err(), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn tables_whose_tar_is_missing_are_found() {
+        let dir = tempfile::tempdir().expect("a folder");
+        for name in ["00000.tar", "00000.parquet", "00001.parquet", "other.parquet", "00002_stats.json"] {
+            std::fs::write(dir.path().join(name), b"x").expect("written");
+        }
+        let sources = pool_sources(&format!("img2dataset:{}", dir.path().display())).expect("listed").expect("tars");
+        assert_eq!((sources.len(), sources[0].bytes().expect("there")), (1, 2));
+        assert_eq!(tables_without_tar(&sources).expect("listed"), [dir.path().join("00001.parquet")]);
+        let none = tempfile::tempdir().expect("a folder");
+        let error = pool_sources(&format!("img2dataset:{}", none.path().display())).expect_err("no tars").to_string();
+        assert!(error.contains("--output_format=webdataset"), "{error}");
+    }
 }

@@ -1,7 +1,7 @@
 //! `tar:`, `img2dataset:` and `datacomp:`: WebDataset tars as others wrote them. Nothing is copied, the manifest refers to them.
 
 use super::record::{MAX_CAPTIONS, Record};
-use super::{AT_ONCE, Decoded, ImportOptions, ImportSummary, check, sample, split_of, too_long};
+use super::{AT_ONCE, Decoded, ImportOptions, ImportSummary, NO_TARS, check, sample, split_of, too_long};
 use crate::pack::ShardLimits;
 use crate::store::{Stored, is_address, read as read_file};
 use crate::{Error, Extent, Member, Meter, Sample, TableWriter, TarReader, clean_caption, read_extent, write_atomic};
@@ -95,7 +95,7 @@ fn read_all(
     meter: &Meter,
 ) -> Result<u64, Error> {
     if tars.is_empty() {
-        return Err(Error::Unusable { path: place.to_path_buf(), why: "there are no .tar files in it".to_string() });
+        return Err(Error::Unusable { path: place.to_path_buf(), why: NO_TARS.to_string() });
     }
     let mut manifest = TableWriter::create(&out.join("manifest.parquet"), &[])?;
     // Keys must be unique in a manifest; their fingerprints take 8 bytes a sample, 16 in the set.
