@@ -331,7 +331,8 @@ impl<'a> Walk<'a> {
         let readable = element.attr("type").is_none_or(|kind| {
             matches!(kind.trim().to_ascii_lowercase().as_str(), "image/jpeg" | "image/jpg" | "image/png" | "image/webp" | "image/gif" | "")
         });
-        let set = LAZY_SETS.iter().find_map(|name| element.attr(name)).or_else(|| element.attr("srcset"));
+        let lazy = LAZY_SETS.iter().filter_map(|name| element.attr(name)).find(|set| !set.trim().is_empty());
+        let set = lazy.or_else(|| element.attr("srcset"));
         if let Some(held) = self.pictures.last_mut()
             && readable
             && let Some(best) = set.and_then(|set| srcset::best(set, self.reading.enough))
@@ -428,6 +429,8 @@ mod tests {
 
     #[test]
     fn the_best_address_is_taken() {
+        let late = "<picture><source data-srcset='' srcset='a.webp 800w' type=image/webp><img alt=a src=b.jpg></picture>";
+        assert_eq!(addresses(late), ["http://e.org/dir/a.webp"]);
         let text = "<base href='/img/'><img alt=1 src=a.jpg srcset='b.jpg 100w, c.jpg 900w'>\
             <img alt=2 src='data:image/gif;base64,R0lGODlh' data-src=d.jpg>\
             <picture><source type=image/avif srcset=e.avif><source type=image/webp srcset='e.webp 1x, f.webp 2x'><img alt=3 src=g.jpg></picture>\
@@ -493,6 +496,7 @@ mod tests {
             caption("夜の<b>東</b>京 H<sub>2</sub>O<br>next<p>one</p>two <i>three</i> four"),
             "夜の東京 H2O next one two three four"
         );
+        assert_eq!(caption("<button>Enlarge</button>The mill"), "Enlarge The mill");
         assert_eq!(caption("<ruby>漢<rp>(</rp><rt>かん</rt><rp>)</rp></ruby>字"), "漢字");
         let code = "<style>b{}</style><script>x</script><template>t</template><svg><title>Icon</title></svg><noscript>n</noscript>";
         assert_eq!(caption(&format!("The{code} mill")), "The mill");

@@ -28,7 +28,8 @@ pub(crate) fn is_apart(name: &str) -> bool {
         "p" | "div" | "br" | "li" | "td" | "th" | "tr" | "img" | "hr" | "figcaption" | "figure" | "picture" => true,
         "address" | "article" | "aside" | "blockquote" | "body" | "caption" | "center" | "dd" | "details" | "dialog" | "dl" | "dt" => true,
         "fieldset" | "footer" | "form" | "h1" | "h2" | "h3" | "h4" | "h5" | "h6" | "head" | "header" | "hgroup" | "html" => true,
-        "iframe" | "legend" | "main" | "menu" | "nav" | "object" | "ol" | "optgroup" | "option" | "pre" | "search" | "section" => true,
+        "button" | "iframe" | "legend" | "main" | "menu" | "nav" | "object" | "ol" | "optgroup" | "option" | "pre" | "search"
+        | "section" => true,
         "select" | "summary" | "table" | "tbody" | "tfoot" | "thead" | "ul" | "video" | "svg" | "textarea" | "title" => true,
         _ => false,
     }
