@@ -21,9 +21,19 @@ pub(crate) fn check(statement: &str) -> Result<(), Error> {
 
 /// Whether a select has no table and nothing else that would leave rows out.
 pub(crate) fn has_no_table(statement: &str) -> bool {
-    let words: Vec<Token> = Tokens::of(statement).flatten().map(|(token, _)| token).collect();
     let leaves_out = ["from", "where", "limit", "offset", "union", "except", "intersect", "having", "qualify"];
-    words.first().is_some_and(|first| is_word(*first, &["select"])) && !words.iter().any(|word| is_word(*word, &leaves_out))
+    let (mut depth, mut is_select) = (0usize, None);
+    for (token, _) in Tokens::of(statement).flatten() {
+        match token {
+            Token::Sign('(') => depth += 1,
+            Token::Sign(')') => depth = depth.saturating_sub(1),
+            // `substring(a from 2)` has no table either.
+            token if depth == 0 && is_word(token, &leaves_out) => return false,
+            _ => {}
+        }
+        is_select.get_or_insert(is_word(token, &["select"]));
+    }
+    is_select == Some(true)
 }
 
 fn is_word(token: Token, words: &[&str]) -> bool {
@@ -134,7 +144,7 @@ mod tests {
 
     #[test]
     fn a_select_may_have_no_table() {
-        assert!(has_no_table("select left('from', 2) as a, 1 -- from x"));
+        assert!(has_no_table("select left('from', 2) as a, substring('abc' from 2 for 1), 1 -- from x"));
         assert!(!has_no_table("select 1 from pairs") && !has_no_table("values (1)") && !has_no_table("select 1 limit 0"));
     }
 
