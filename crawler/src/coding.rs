@@ -2,8 +2,12 @@
 //!
 //! Servers say a coding in any case, twice, or of bytes that have none; pictures that are none the worse for it are taken.
 
+use crate::ingest::on_pool;
+use crate::refusal::Refusal;
+use crate::want::Want;
 use brotli::Decompressor;
-use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
+use flate2::read::{DeflateDecoder, GzDecoder, MultiGzDecoder, ZlibDecoder};
+use shards::outcome;
 use std::io::{BufReader, Read};
 
 /// What we ask for.
@@ -15,16 +19,27 @@ const PICTURES: [&[u8]; 4] = [&[0xff, 0xd8, 0xff], b"\x89PNG", b"GIF8", b"RIFF"]
 
 /// Why a body cannot be unpacked.
 #[derive(Debug, PartialEq)]
-pub(crate) enum Stuck {
+enum Stuck {
     /// It is longer than it may be.
     TooLarge,
     /// It is broken: the coding, and why.
     Broken(String),
 }
 
+/// A body without its codings.
+pub(crate) async fn unpacked(bytes: Vec<u8>, codings: String, want: Want) -> Result<Vec<u8>, Refusal> {
+    let max = want.max_bytes();
+    match on_pool(move || unpack(bytes, &codings, max, want == Want::Robots)).await {
+        Some(Ok(bytes)) => Ok(bytes),
+        Some(Err(Stuck::TooLarge)) => Err(Refusal::too_large(max)),
+        Some(Err(Stuck::Broken(why))) => Err(Refusal::Because(outcome::DECODE, why)),
+        None => Err(Refusal::Because(outcome::DECODE, "the decoder failed".to_string())),
+    }
+}
+
 /// Takes the codings that a `Content-Encoding` header names off a body. Where there is none, whatever the header says, and where the coding is
-/// unknown, the bytes are believed. With `cut`, what is beyond `max` bytes or a breach is left out.
-pub(crate) fn unpack(mut body: Vec<u8>, codings: &str, max: usize, cut: bool) -> Result<Vec<u8>, Stuck> {
+/// unknown, the bytes are believed. With `cut`, what is beyond `max` bytes is left out.
+fn unpack(mut body: Vec<u8>, codings: &str, max: usize, cut: bool) -> Result<Vec<u8>, Stuck> {
     // The last one named was put on last.
     for coding in codings.rsplit(',').take(MOST) {
         let coding = coding.trim().to_ascii_lowercase();
@@ -45,7 +60,8 @@ pub(crate) fn unpack(mut body: Vec<u8>, codings: &str, max: usize, cut: bool) ->
                 if cut { bytes } else { return Err(Stuck::TooLarge) }
             }
             (bytes, None) => bytes,
-            (bytes, Some(_)) if cut && !bytes.is_empty() => bytes,
+            // Bytes behind a whole member, a line's end perhaps, are none of the body.
+            (bytes, Some(_)) if coding.ends_with("gzip") && read(GzDecoder::new(packed), max).1.is_none() && !bytes.is_empty() => bytes,
             (..) if PICTURES.iter().any(|begin| packed.starts_with(begin)) => continue,
             (_, Some(error)) => return Err(Stuck::Broken(format!("its {coding} coding is broken: {error}"))),
         };
@@ -130,8 +146,12 @@ mod tests {
         assert_eq!(unpack(bomb, "gzip", 1000, true).map(|bytes| bytes.len()), Ok(1000));
         let broken = gzip(&b"some words ".repeat(100));
         let broken = broken[..broken.len() - 20].to_vec();
-        assert!(matches!(unpack(broken.clone(), "gzip", 1 << 20, false), Err(Stuck::Broken(why)) if why.contains("gzip")));
-        assert!(unpack(broken, "gzip", 1 << 20, true).is_ok_and(|bytes| bytes.starts_with(b"some words")));
+        // Half a robots.txt would say half of what it says.
+        for cut in [false, true] {
+            assert!(matches!(unpack(broken.clone(), "gzip", 1 << 20, cut), Err(Stuck::Broken(why)) if why.contains("gzip")));
+        }
+        let followed = [gzip(b"some words"), b"\n".to_vec()].concat();
+        assert_eq!(unpack(followed, "gzip", 1 << 20, false).as_deref(), Ok(b"some words".as_slice()));
     }
 
     proptest! {

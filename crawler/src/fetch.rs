@@ -2,11 +2,10 @@
 //!
 //! Everything that `crawler` sends to the network goes through [`Fetcher`]. It knows nothing of pairs or jobs.
 
-use crate::coding::{self, Stuck};
+use crate::coding::{self, unpacked};
 use crate::files::idle_time;
 use crate::guard::{Guard, Resolver, is_private_host};
 use crate::hosts::{GIVE_UP, Hosts, Rest};
-use crate::ingest::on_pool;
 use crate::optout::Directives;
 use crate::origins::{Found, Origins};
 use crate::refusal::{Failure, Sign, network, unreachable};
@@ -216,8 +215,17 @@ impl Fetcher {
             let since = Instant::now();
             let has_begun = *attempts > 0;
             let turn = async { (self.hosts.enter(&host_key(&url), has_begun).await, self.in_flight.clone().acquire_owned().await) };
-            // What has begun goes on when a job closes: the next job would begin it anew, and get no further.
-            let (turn, place) = unless_closing(if has_begun { &self.drain } else { closing }, turn).await?;
+            // What has begun goes on when a job closes, for a while: the next job would begin it anew, and get no further.
+            let late = async {
+                closing.cancelled().await;
+                if has_begun {
+                    tokio::time::sleep(MAX_WAIT).await;
+                }
+            };
+            let turn = async {
+                tokio::select! { biased; () = late => Err(Refusal::Closed), turn = turn => Ok(turn) }
+            };
+            let (turn, place) = unless_closing(&self.drain, turn).await??;
             let place = place.map_err(|_| Refusal::Closed)?;
             waited += since.elapsed();
             // Much may have become known of the host while this waited for its turn.
@@ -379,10 +387,15 @@ impl Fetcher {
         let asked_for = retry_after(response.headers());
         let codings = response.headers().get_all(CONTENT_ENCODING).iter();
         let codings: Vec<_> = codings.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect();
-        let (mut bytes, large) = self.read_body(response, want, deadline).await?;
+        let (mut bytes, mut large) = self.read_body(response, want, deadline).await?;
         host.bytes += bytes.len() as u64;
         if !codings.is_empty() {
+            // How large it becomes shows only when it is unpacked.
+            if large.is_none() {
+                large = self.large.clone().acquire_owned().await.ok();
+            }
             bytes = unpacked(bytes, codings.join(","), want).await?;
+            large = large.filter(|_| bytes.len() > LARGE_BYTES);
         }
         Ok(Answer::Body(Box::new(Body { url: url.clone(), bytes, content_type, directives, asked_for, _places: (place, large) })))
     }
@@ -395,7 +408,7 @@ impl Fetcher {
         mut deadline: Instant,
     ) -> Result<(Vec<u8>, Option<OwnedSemaphorePermit>), Failure> {
         let max = want.max_bytes();
-        let too_large = || Failure::from(too_large(max));
+        let too_large = || Failure::from(Refusal::too_large(max));
         if want != Want::Robots && response.content_length().is_some_and(|length| length > max as u64) {
             return Err(too_large());
         }
@@ -426,21 +439,6 @@ impl Fetcher {
     fn too_slow(&self) -> Failure {
         let why = format!("no complete answer within {:?}", self.timeout);
         Failure { refusal: Refusal::Because(outcome::TIMEOUT, why), retry: Some(None), sign: Sign::Silent }
-    }
-}
-
-fn too_large(max: usize) -> Refusal {
-    Refusal::Because(outcome::TOO_BIG, format!("more than {max} bytes"))
-}
-
-/// A body without its codings.
-async fn unpacked(bytes: Vec<u8>, codings: String, want: Want) -> Result<Vec<u8>, Refusal> {
-    let max = want.max_bytes();
-    match on_pool(move || coding::unpack(bytes, &codings, max, want == Want::Robots)).await {
-        Some(Ok(bytes)) => Ok(bytes),
-        Some(Err(Stuck::TooLarge)) => Err(too_large(max)),
-        Some(Err(Stuck::Broken(why))) => Err(Refusal::Because(outcome::DECODE, why)),
-        None => Err(Refusal::Because(outcome::DECODE, "the decoder failed".to_string())),
     }
 }
 

@@ -25,7 +25,8 @@ impl Draft {
 
     /// Lets the picture go that `fallback`, which follows, is meant to replace: it says the same of another picture.
     pub(crate) fn give_way_to(&mut self, fallback: &Draft) {
-        if fallback.is_fallback && !self.is_fallback && fallback.place.is_some() && self.is_stand_in() && self.alt() == fallback.alt() {
+        let says_the_same = self.alt().is_some_and(|alt| !alt.is_empty() && Some(alt) == fallback.alt());
+        if fallback.is_fallback && !self.is_fallback && fallback.place.is_some() && self.is_stand_in() && says_the_same {
             self.place = None;
         }
     }

@@ -11,14 +11,14 @@
 //!   `columns` finds which are read, `urls`, `csv`, `elements` and `parquet` read the rows; of archives `place` opens the files, `gzip` and
 //!   `warc` read the records, `capture` and `wat` their pages (`mend` for odd JSON);
 //! - a search service: `search` asks for queries with the fewest pairs, `openverse` and `commons` speak the protocols,
-//!   `health` knows whether it still answers;
-//! - the live web: `pages` fetches pages, `page` extracts links and captioned images (`charset` and `xhtml` make HTML of
-//!   bytes, `lazy`, `srcset` and `dataurl` find addresses, `figures` and `prose` words), `sitemap` reads what a site lists itself, `links` spells the addresses of pages, `rules` says which belong to the crawl, `traps` knows
-//!   where there is no end, by the `shapes` of addresses;
+//!   `lenient` and `snippet` read what they say, `health` knows whether they still answer;
+//! - the live web: `pages` fetches pages, `page` extracts links and captioned images (`charset` and `xhtml` make HTML of bytes, `lazy`, `srcset`
+//!   and `dataurl` find addresses, `figures` and `prose` words), `sitemap` reads what a site lists itself, `links` spells the addresses of
+//!   pages, `rules` says which belong to the crawl, `traps` knows where there is no end, by the `shapes` of addresses;
 //! - may it be fetched: `robots` (its `patterns`, and `origins` that were asked), `optout`, `guard` (unsafe addresses), `hosts` (connections and
-//!   rate per host), `retry` (waits that servers ask for), `promise` (hashes that lists promise);
+//!   rate per host, in `lane`s), `retry` (waits that servers ask for), `promise` (hashes that lists promise);
 //! - what was decided is decided anew: `replay`; figures for who watches: `metrics`; what client errors say: `faults`;
-//! - `fetch` makes requests, `images` runs the fetches of a job, `ingest` turns bytes into a stored picture;
+//! - `fetch` makes requests (`want`: what for; `coding`: how bodies are packed; `refusal`: why not; `files`: how many at a time), `images` runs the fetches of a job, `ingest` turns bytes into a stored picture;
 //! - `segment` writes what a job gives, `seen` remembers pairs, `layout` names the files.
 //!
 //! `offer` is the one form in which all of them hand over pairs. [`scan`] lists the pairs of finite sources without a corpus.

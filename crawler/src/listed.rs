@@ -109,12 +109,19 @@ fn open_one(
 
 /// Whether a list that is no longer there was read to its end.
 fn is_planned_and_gone(path: &Path, asked: Asked<'_>, options: &CrawlOptions, ledger: &dyn Ledger) -> Result<bool, Error> {
-    let Ok(path) = std::path::absolute(path) else { return Ok(false) };
+    let path = settled(path);
     if path.exists() {
         return Ok(false);
     }
     let known = ledger.find_source(KIND, &location(&path, asked, options.limit)).map_err(Error::ledger("find a source"))?;
     Ok(known.is_some_and(|(_, state)| state != NEW && state != PLANNING))
+}
+
+/// The path by which a file is recorded, links and dots resolved, also if the file is there no more.
+pub(crate) fn settled(path: &Path) -> PathBuf {
+    let folder = || path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")).canonicalize().ok();
+    let gone = || Some(folder()?.join(path.file_name()?));
+    path.canonicalize().ok().or_else(gone).unwrap_or_else(|| path.to_path_buf())
 }
 
 /// The location of a list's source. Other columns or another limit make another source; rows that both have are seen once.

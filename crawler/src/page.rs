@@ -20,6 +20,8 @@ use url::Url;
 /// Links taken from one page, and looked at for that.
 const MAX_LINKS: usize = 5_000;
 const MAX_LOOKS: usize = 50_000;
+/// Bytes of a link's address, as there may be that many.
+const MAX_LINK: usize = 4096;
 /// Images taken from one page; with four captions each they fit into a job.
 pub(crate) const MAX_IMAGES: usize = 1_000;
 /// Time for parsing. Usual pages take milliseconds; nesting made to be slow to parse is cut off here.
@@ -300,7 +302,7 @@ impl<'a> Walk<'a> {
             element.attr("rel").is_some_and(|rel| rel.split_ascii_whitespace().any(|word| word.eq_ignore_ascii_case("nofollow")));
         let Some(href) = element.attr("href").filter(|_| !nofollow) else { return };
         self.looks += 1;
-        if let Some(mut url) = urls::web_url(Some(&self.base), href) {
+        if let Some(mut url) = urls::web_url(Some(&self.base), href).filter(|url| url.as_str().len() <= MAX_LINK) {
             url.set_fragment(None);
             if !is_media(&url) && is_wanted(&url) && self.known_links.insert(url.to_string()) {
                 self.page.links.push(url);

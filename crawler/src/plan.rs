@@ -103,6 +103,10 @@ fn take(engine: &Arc<Engine>, captured: Captured, source: &str, found: &mut Vec<
     let Captured { page, url, found_ms } = captured;
     let refusal = page.directives.refusal;
     tally.pages += 1;
+    // The page may call itself otherwise than it was asked for. What cannot be read of takedowns is better left out.
+    if !engine.removed().is_ok_and(|removed| removed.url(&canonical_url(&url)).is_none()) {
+        return tally.count("page:removed");
+    }
     tally.count(if refusal.is_some() { "page:opted_out" } else { "page:ok" });
     for (why, count) in [("image:no-caption", page.uncaptioned), ("image:json", page.unreadable)] {
         if count > 0 {

@@ -33,6 +33,11 @@ impl Refusal {
         matches!(self, Refusal::Because(word, _) if *word == outcome)
     }
 
+    /// That of a body of more than `max` bytes.
+    pub(crate) fn too_large(max: usize) -> Self {
+        Refusal::Because(outcome::TOO_BIG, format!("more than {max} bytes"))
+    }
+
     /// That of a response which is no success.
     pub(crate) fn status(status: StatusCode) -> Self {
         let outcome = match status.as_u16() {

@@ -129,14 +129,17 @@ fn open_retried(options: &CrawlOptions, ledger: &dyn Ledger, matcher: Option<&dy
     Ok(lanes)
 }
 
-/// Opens sources that no one names now, of which all is planned and not all fetched: what they were read from may be gone or have another
-/// name since, and their pairs count as seen.
+/// Opens sources of which all is planned and not all fetched, and whose files are gone or have another name since: nothing else would
+/// take up their pairs, which count as seen.
 fn open_left(sources: &Sources, ledger: &dyn Ledger) -> Result<Vec<Lane>, Error> {
     let mut lanes = Vec::new();
     for kind in ["urls", ArchiveKind::Warc.name(), ArchiveKind::Wat.name()] {
         for (id, location) in ledger.sources_of(kind).map_err(Error::ledger("list sources"))? {
             let (_, state) = ledger.source(kind, &location).map_err(Error::ledger("open a source"))?;
-            if state != FETCHING || sources.lanes.iter().any(|lane| lane.id == id) {
+            // One that is still there is gone on with by its own name, and by the options that are given then.
+            let path = location.rsplit_once('?').map_or(location.as_str(), |(path, _)| path);
+            let is_there = Path::new(path).exists() || !Path::new(path).is_absolute();
+            if state != FETCHING || is_there || sources.lanes.iter().any(|lane| lane.id == id) {
                 continue;
             }
             if ledger.jobs_left(id).map_err(Error::ledger("count jobs"))? > 0 {
@@ -178,7 +181,7 @@ fn open_search(
 
 fn open_archives(kind: ArchiveKind, text: &str, places: &Places, options: &CrawlOptions, ledger: &dyn Ledger) -> Result<Lane, Error> {
     let mut location = match Place::parse(text) {
-        Place::File(path) => path.canonicalize().unwrap_or(path).display().to_string(),
+        Place::File(path) => listed::settled(&path).display().to_string(),
         place => place.to_string(),
     };
     // Another limit makes another source; pairs that both have are seen once.

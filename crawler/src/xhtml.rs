@@ -1,7 +1,7 @@
 //! Pages that are XML, spelt so that a reader of HTML sees the same elements: in XML `<title/>` is closed, names may have a prefix, and
 //! scripts may be marked as data.
 
-use memchr::{memchr, memmem};
+use memchr::{memchr, memchr_iter, memmem};
 use std::borrow::Cow;
 
 /// The namespace whose prefix is taken off names.
@@ -42,7 +42,8 @@ fn spelt(text: &str) -> String {
             out.push_str(&data.replace('&', "&amp;").replace('<', "&lt;"));
             after
         } else if rest.starts_with("<?") {
-            cut(rest, "?>").1
+            // Pages of word processors write instructions as tags.
+            cut(rest, if memmem::find(rest.as_bytes(), b"?>").is_some() { "?>" } else { ">" }).1
         } else if let Some(name) = rest.strip_prefix("</") {
             out.push_str("</");
             name.strip_prefix(&prefix).unwrap_or(name)
@@ -99,7 +100,9 @@ fn element<'a>(text: &'a str, prefix: &str, out: &mut String) -> &'a str {
     // In data marked as such, a tag is none.
     let code = after.trim_start_matches(|c: char| c.is_ascii_whitespace() || c == '/');
     let code = code.strip_prefix("<![CDATA[").map_or(after, |data| cut(data, "]]>").1);
-    memmem::find(code.as_bytes(), format!("</{full}").as_bytes()).map_or("", |at| &code[at..])
+    let end = format!("</{full}");
+    let ends = |at: &usize| code.as_bytes()[*at..].get(..end.len()).is_some_and(|text| text.eq_ignore_ascii_case(end.as_bytes()));
+    memchr_iter(b'<', code.as_bytes()).find(ends).map_or(after, |at| &code[at..])
 }
 
 /// Where the first tag of a text ends: the first `>` outside quotes.

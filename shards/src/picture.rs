@@ -97,8 +97,8 @@ pub struct Picture {
     pub pixels: RgbImage,
     /// The format it came in.
     pub format: Format,
-    /// Whether the bytes show the same only to who turns them as their header says, lays them over white, or takes the first of several
-    /// frames, all of which was done.
+    /// Whether the bytes show the same only to who turns them as their header says, lays them over white, takes the first of several frames,
+    /// or brings 16 bits to 8, all of which was done.
     pub changed: bool,
 }
 

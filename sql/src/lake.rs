@@ -147,8 +147,8 @@ impl Lake {
         if let Some(name) = common_names(statement).into_iter().find(|name| find(name).is_ok()) {
             return Err(plain(Error::NameTaken { name: name.to_string() }));
         }
-        pitfalls::check(statement).map_err(plain)?;
         let bound = self.parameters.bind(statement).map_err(plain)?;
+        pitfalls::check(&bound.text).map_err(plain)?;
         let mut context = SQLContext::new();
         let named: Vec<&Table> = TABLES.iter().filter(|table| words(statement).any(|word| word == table.name)).collect();
         for table in &named {

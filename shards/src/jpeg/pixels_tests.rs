@@ -206,3 +206,20 @@ fn what_would_be_read_wrongly_is_refused() {
         assert!(refused(&altered(factors, b"")).contains("fewer samples"), "{factors:?}");
     }
 }
+
+#[test]
+fn marks_that_contradict_and_missing_components_are_told() {
+    let frame = |mark: u8| [&[0xff, mark, 0, 17, 8, 0, 8, 0, 8, 3][..], &[1, 0x11, 0, 2, 0x11, 0, 3, 0x11, 0]].concat();
+    let scan = |components: u8| vec![0xff, 0xda, 0, 8, components, 1, 0, 0, 63, 0];
+    let jfif = b"\xff\xe0\x00\x07JFIF\0".to_vec();
+    let adobe = |transform: u8| [b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00".as_slice(), &[transform]].concat();
+    let check =
+        |parts: &[Vec<u8>]| crate::jpeg::check(&[&[0xff, 0xd8][..], &parts.concat(), &[0xff, 0xd9]].concat()).err().unwrap_or_default();
+    assert_eq!(check(&[jfif.clone(), adobe(1), frame(0xc2), scan(3)]), "");
+    assert!(check(&[adobe(0), jfif, frame(0xc2), scan(3)]).contains("contradict"));
+    assert_eq!(check(&[adobe(0), frame(0xc2), scan(3)]), "");
+    assert!(check(&[frame(0xc0), scan(1)]).contains("missing"));
+    assert!(check(&[frame(0xc0), scan(1), scan(1)]).contains("missing"));
+    assert_eq!(check(&[frame(0xc0), scan(1), scan(1), scan(1)]), "");
+    assert_eq!(check(&[frame(0xc2), scan(1)]), "", "progressive ones repeat components");
+}

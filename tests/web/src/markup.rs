@@ -170,7 +170,7 @@ fn in_the_page(host: &mut Host) {
         };
         body.push_str(&img(&src, &caption));
     }
-    let tiny = File::png(&RgbImage::from_pixel(2, 2, Rgb([9; 3])));
+    let tiny = File::png(&RgbImage::from_pixel(6, 6, Rgb([9; 3])));
     let caption = host.caption();
     host.plan_at(page, format!("data:{}", ImageId::of(&tiny.bytes)), &caption, Expect::Refused(reason::MIN_SIDE));
     body.push_str(&img(&format!("data:image/png;base64,{}", base64(&tiny.bytes)), &caption));
