@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn pictures_under_a_false_coding_are_taken() {
-        let jpeg: Vec<u8> = [0xff, 0xd8, 0xff, 0xe0].into_iter().chain((0..2000u32).map(|i| (i * 7919 >> 3) as u8)).collect();
+        let jpeg: Vec<u8> = [0xff, 0xd8, 0xff, 0xe0].into_iter().chain((0..2000u32).map(|i| ((i * 7919) >> 3) as u8)).collect();
         for coding in ["gzip", "deflate", "br", "zstd"] {
             assert_eq!(unpack(jpeg.clone(), coding, 1 << 20, false).as_ref(), Ok(&jpeg), "{coding}");
         }

@@ -24,15 +24,12 @@ pub(crate) fn is_html(element: &Element) -> bool {
 
 /// Whether words on both sides of an element's edge are two: so they are at blocks, cells and pictures, and not at `b` or `span`.
 pub(crate) fn is_apart(name: &str) -> bool {
-    match name {
-        "p" | "div" | "br" | "li" | "td" | "th" | "tr" | "img" | "hr" | "figcaption" | "figure" | "picture" => true,
-        "address" | "article" | "aside" | "blockquote" | "body" | "caption" | "center" | "dd" | "details" | "dialog" | "dl" | "dt" => true,
-        "fieldset" | "footer" | "form" | "h1" | "h2" | "h3" | "h4" | "h5" | "h6" | "head" | "header" | "hgroup" | "html" => true,
-        "button" | "iframe" | "legend" | "main" | "menu" | "nav" | "object" | "ol" | "optgroup" | "option" | "pre" | "search"
-        | "section" => true,
-        "select" | "summary" | "table" | "tbody" | "tfoot" | "thead" | "ul" | "video" | "svg" | "textarea" | "title" => true,
-        _ => false,
-    }
+    matches!(name, "p" | "div" | "br" | "li" | "td" | "th" | "tr" | "img" | "hr" | "figcaption" | "figure" | "picture")
+        || matches!(name, "address" | "article" | "aside" | "blockquote" | "body" | "caption" | "center" | "dd" | "details")
+        || matches!(name, "dialog" | "dl" | "dt" | "fieldset" | "footer" | "form" | "h1" | "h2" | "h3" | "h4" | "h5" | "h6" | "head")
+        || matches!(name, "header" | "hgroup" | "html" | "button" | "iframe" | "legend" | "main" | "menu" | "nav" | "object" | "ol")
+        || matches!(name, "optgroup" | "option" | "pre" | "search" | "section" | "select" | "summary" | "table" | "tbody" | "tfoot")
+        || matches!(name, "thead" | "ul" | "video" | "svg" | "textarea" | "title")
 }
 
 /// The words of a page so far, as far as images need them.
