@@ -77,6 +77,8 @@ impl Drop for Place {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures_util::poll;
+    use std::task::Poll;
     use std::time::Duration;
     use tokio::time::timeout;
 
@@ -85,25 +87,19 @@ mod tests {
     #[tokio::test]
     async fn those_who_have_begun_go_first() {
         let lane = Lane::new(1);
-        let held = lane.enter(false).await;
-        let order = Arc::new(Mutex::new(Vec::new()));
-        let tasks: Vec<_> = [(1, false), (2, false), (3, true), (4, true)]
-            .map(|(number, begun)| {
-                let (lane, order) = (lane.clone(), order.clone());
-                tokio::spawn(async move {
-                    // In the order of their numbers.
-                    tokio::time::sleep(SOON * number).await;
-                    let _place = lane.enter(begun).await;
-                    order.lock().expect("a lock").push(number);
-                })
-            })
-            .into();
-        tokio::time::sleep(SOON * 8).await;
-        drop(held);
-        for task in tasks {
-            task.await.expect("done");
+        let mut held = lane.enter(false).await;
+        // In the order in which they come.
+        let mut waiting = [false, false, true, true].map(|begun| Box::pin(lane.enter(begun)));
+        for turn in &mut waiting {
+            assert!(poll!(turn.as_mut()).is_pending());
         }
-        assert_eq!(*order.lock().expect("a lock"), [3, 4, 1, 2]);
+        for next in [2, 3, 0, 1] {
+            drop(held);
+            held = match poll!(waiting[next].as_mut()) {
+                Poll::Ready(place) => place,
+                Poll::Pending => panic!("it is the turn of {next}"),
+            };
+        }
     }
 
     #[tokio::test]

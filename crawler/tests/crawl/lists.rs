@@ -49,8 +49,12 @@ async fn what_was_planned_is_fetched_when_the_list_is_gone() {
     let mut options = small_jobs(&corpus, &source);
     (options.host_rate, options.sizes.time) = (40.0, Duration::from_millis(300));
     let stop = options.stop.clone();
+    let decided = corpus.join("candidates");
     tokio::spawn(async move {
-        tokio::time::sleep(Duration::from_millis(900)).await;
+        // All is planned once something is decided.
+        while std::fs::read_dir(&decided).map_or(0, Iterator::count) == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
         stop.cancel();
     });
     let first = run(&options, &ledger, None).await.expect("stopped");
