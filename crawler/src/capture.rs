@@ -1,22 +1,18 @@
 //! A page as an archive has it: the HTTP response in a WARC record, read as the live web's pages are.
 
+use crate::coding::{Cut, unpack};
 use crate::fetch::{AGENT, is_html};
 use crate::optout::Directives;
 use crate::page::{Page, Reading, extract};
 use crate::warc::{Record, field, head_end};
 use crate::{charset, xhtml};
-use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use memchr::memmem;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use std::borrow::Cow;
-use std::io::Read;
 use url::Url;
 
 /// Bytes of a page; what exceeds it is cut off, as archives do themselves.
 const MAX_PAGE: usize = 4 << 20;
-
-/// Encodings that a body may have on top of each other.
-const MAX_ENCODINGS: usize = 4;
 
 /// What a record is to us.
 pub(crate) enum Capture {
@@ -54,7 +50,13 @@ fn response(message: &[u8], url: &Url, reading: Reading) -> Capture {
     let chunked = field(head, "Transfer-Encoding").is_some_and(|value| value.to_ascii_lowercase().contains("chunked"));
     // Archives may keep the header of a body that they unpacked: a body that is not chunked is taken as it is.
     let body = if chunked { dechunk(body).map_or(Cow::Borrowed(body), Cow::Owned) } else { Cow::Borrowed(body) };
-    let Some(body) = unpack(&body, field(head, "Content-Encoding").unwrap_or_default()) else { return Capture::Damaged("encoding") };
+    let body = match field(head, "Content-Encoding") {
+        None => body,
+        Some(codings) => match unpack(body.into_owned(), codings, MAX_PAGE, Cut::Rest) {
+            Ok(body) => Cow::Owned(body),
+            Err(_) => return Capture::Damaged("encoding"),
+        },
+    };
     page(&body, kind, directives(head, reading.also), url, reading)
 }
 
@@ -98,45 +100,6 @@ fn dechunk(mut body: &[u8]) -> Option<Vec<u8>> {
         body = body.get(size + 2..).unwrap_or_default();
     }
     (!whole.is_empty()).then_some(whole)
-}
-
-/// The body without its encodings, the last of which is undone first. Where the header says more than the bytes, the bytes are believed.
-fn unpack<'a>(body: &'a [u8], encodings: &str) -> Option<Cow<'a, [u8]>> {
-    let mut body = Cow::Borrowed(body);
-    if encodings.split(',').count() > MAX_ENCODINGS {
-        return None;
-    }
-    for encoding in encodings.rsplit(',') {
-        if let Some(unpacked) = unpack_once(&body, encoding.trim())? {
-            body = Cow::Owned(unpacked);
-        }
-    }
-    Some(body)
-}
-
-/// A body without one encoding; `Some(None)` for one that has it not, `None` for one that cannot be unpacked.
-fn unpack_once(body: &[u8], encoding: &str) -> Option<Option<Vec<u8>>> {
-    match encoding.to_ascii_lowercase().as_str() {
-        "gzip" | "x-gzip" if body.starts_with(&[0x1f, 0x8b]) => first_bytes(MultiGzDecoder::new(body)).map(Some),
-        "deflate" => Some(first_bytes(ZlibDecoder::new(body)).or_else(|| first_bytes(DeflateDecoder::new(body)))),
-        "br" if !is_text(body) => first_bytes(brotli::Decompressor::new(body, 4096)).map(Some),
-        "zstd" if body.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) => None,
-        _ => Some(None),
-    }
-}
-
-/// Whether bytes are text in some encoding: it has no control characters but line ends, tabs and the escapes of ISO-2022-JP, and a
-/// packed body soon does. UTF-16 has a mark.
-fn is_text(body: &[u8]) -> bool {
-    let is_letter = |byte: &u8| *byte >= b' ' || matches!(byte, b'\t' | b'\n' | b'\r' | 0x0c | 0x1b);
-    body.starts_with(&[0xff, 0xfe]) || body.starts_with(&[0xfe, 0xff]) || body.iter().take(1024).all(is_letter)
-}
-
-/// What a decoder gives before it breaks or exceeds the cap; `None` when it breaks at once.
-fn first_bytes(decoder: impl Read) -> Option<Vec<u8>> {
-    let mut out = Vec::new();
-    let _ = decoder.take(MAX_PAGE as u64).read_to_end(&mut out);
-    (!out.is_empty()).then_some(out)
 }
 
 #[cfg(test)]

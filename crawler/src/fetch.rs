@@ -200,7 +200,7 @@ impl Fetcher {
     ) -> Result<Body, Refusal> {
         let (mut redirects, mut retries, mut closed, mut last) = (0, 0, false, None);
         // Time for this URL alone: waits for others' turns are not its own.
-        let (begun, mut waited) = (Instant::now(), Duration::ZERO);
+        let (begun, mut waited, mut has_begun) = (Instant::now(), Duration::ZERO, *attempts > 0);
         loop {
             self.guard.permit_url(&url)?;
             // Its own failure says more than the host's.
@@ -213,7 +213,6 @@ impl Fetcher {
                 self.ask_robots(&url, traffic).await?;
             }
             let since = Instant::now();
-            let has_begun = *attempts > 0;
             let turn = async { (self.hosts.enter(&host_key(&url), has_begun).await, self.in_flight.clone().acquire_owned().await) };
             // What has begun goes on when a job closes, for a while: the next job would begin it anew, and get no further.
             let late = async {
@@ -230,7 +229,7 @@ impl Fetcher {
             waited += since.elapsed();
             // Much may have become known of the host while this waited for its turn.
             self.unless_given_up(&url).map_err(|refusal| last.clone().unwrap_or(refusal))?;
-            *attempts += 1;
+            (*attempts, has_begun) = (*attempts + 1, true);
             let asked = Instant::now();
             let answer = unless_closing(&self.drain, self.request(&url, want, place, traffic)).await?;
             drop(turn);

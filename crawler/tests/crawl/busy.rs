@@ -88,9 +88,11 @@ async fn a_connection_closed_without_a_word_is_no_attempt() {
     let dir = tempfile::tempdir().expect("a folder");
     let (corpus, ledger) = (dir.path().join("corpus"), Arc::new(Twin::default()));
     let mut options = options(&corpus, &[list(dir.path(), &server.url(""), (1..=30).map(|n| n.to_string()))]);
-    options.retries = 0;
+    // A job lasts for less than all first requests, and what was asked for in it is not asked for anew by the next.
+    (options.retries, options.host_rate, options.sizes.time) = (0, 20.0, Duration::from_millis(500));
     let summary = run(&options, &ledger, None).await.expect("crawled");
     assert_eq!(summary.pairs, 30, "{summary:?}");
+    assert!(server.requests().iter().all(|(path, times)| own_files(path).is_some() || *times == 2), "{:?}", server.requests());
 }
 
 #[tokio::test(flavor = "multi_thread")]
